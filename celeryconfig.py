@@ -4,7 +4,7 @@
 Loaded by its path, beside the package, never by its name: a `celeryconfig.py` in the current directory would win.
 """
 
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from tasks import broker, schedule, settings
 
@@ -28,7 +28,7 @@ task_serializer = result_serializer = "json"
 accept_content = ["json"]  # pickle would run whatever somebody writes into the broker
 
 # -- queues ------------------------------------------------------------------------------------------------
-task_queues = [Queue(name) for name in schedule.queues(_settings)]
+task_queues = [Queue(name, Exchange(name), routing_key=name) for name in schedule.queues(_settings)]
 task_default_queue = "housekeeping"
 task_create_missing_queues = False  # a misspelled -Q is an error, not a queue that nobody fills
 task_routes = (schedule.route,)  # `celery call` would send to the default queue
@@ -69,6 +69,6 @@ task_publish_retry_policy = {
 control_queue_ttl = event_queue_ttl = 60.0  # seconds; reply and event queues of the dead do not stay (celery 6089)
 event_queue_expires = 120.0
 
-for _name in ("Queue", "broker", "schedule", "settings", "_settings", "_control"):
+for _name in ("Exchange", "Queue", "broker", "schedule", "settings", "_settings", "_control"):
     del globals()[_name]
 del _name

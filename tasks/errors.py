@@ -414,3 +414,13 @@ def catalogue() -> dict[int, type[RedkeepError]]:
             raise AssertionError(f"{kind.__name__} and {found[kind.code].__name__} share code {kind.code}")
         found[kind.code] = kind
     return found
+
+
+def recorded(told: dict[str, Any]) -> RedkeepError:
+    """The error that :meth:`RedkeepError.as_dict` told of.
+
+    >>> recorded(BucketMissing("no bucket", detail="HTTP 404").as_dict())
+    BucketMissing('no bucket (HTTP 404)')
+    """
+    kind = catalogue().get(told["code"], Unexpected)
+    return kind(told["message"], hint=told["hint"])

@@ -21,7 +21,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["Value", "as_arguments", "as_file"]
+__all__ = ["Value", "as_arguments", "as_file", "hyphenated"]
 
 Value = str | int | Path | Sequence[str]
 
@@ -32,6 +32,11 @@ def as_file(directives: Mapping[str, Value]) -> str:
 
 def as_arguments(directives: Mapping[str, Value]) -> list[str]:
     return [word for name, words in _lines(directives) for word in (f"--{name}", *words)]
+
+
+def hyphenated(directives: Mapping[str, Value]) -> dict[str, Value]:
+    """With names as the server spells them: ``appendonly``, ``maxmemory-policy``."""
+    return {name.replace("_", "-"): value for name, value in directives.items()}
 
 
 def _lines(directives: Mapping[str, Value]) -> Iterator[tuple[str, list[str]]]:

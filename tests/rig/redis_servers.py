@@ -27,8 +27,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from rig.ports import ReservedPort
+from rig.processes import dying_with_us
 from rig.redis_binaries import FLAVOURS, binary, why_missing
-from rig.redis_conf import Value, as_arguments, as_file
+from rig.redis_conf import Value, as_arguments, as_file, hyphenated
 
 __all__ = ["FLAVOURS", "RedisServer", "ServerDied", "binary", "load", "why_missing"]
 
@@ -59,8 +60,7 @@ class RedisServer:
         dir: the server's ``dir``. Its configuration and log lie beside it, not in it.
         process: the server itself, at the head of a process group of its own.
 
-    The server dies with the thread that started it (PR_SET_PDEATHSIG), so that an interrupted session leaves none
-    behind: start it from the main thread.
+    Start it from the main thread: the server dies with the thread that started it.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class RedisServer:
             self._config["user"] = list(users)
         if unix_socket:
             self._config["unixsocket"] = self.socket_path
-        self._config |= _hyphenated(config)
+        self._config |= hyphenated(config)
 
     # -- what a test asks of it
 
@@ -176,7 +176,7 @@ class RedisServer:
     def restart(self, *, wait_loaded: bool | None = None, **config: Value) -> Self:
         """Stop it if it runs and start it again: same port, same folder, its own rewritten file, ``config`` on top."""
         self.stop()
-        added = _hyphenated(config)
+        added = hyphenated(config)
         self._config |= added
         if self.config_path is not None:
             with self.config_path.open("a") as file:
@@ -234,16 +234,13 @@ class RedisServer:
         return "" if self.password is None else f":{quote(self.password, safe='')}@"
 
     def _spawn(self) -> None:
-        # The port is an argument even beside a file: it is the one thing that another attempt changes, and arguments
-        # win. setpriv and no preexec_fn: nothing of Python runs between fork and exec, so our threads do no harm.
+        # The port is an argument even beside a file: it is what another attempt changes, and arguments win.
         command = [str(self.binary)]
         command += [str(self.config_path)] if self.config_path is not None else as_arguments(self._config)
         command += ["--port", str(self.port)]
-        if setpriv := shutil.which("setpriv"):
-            command = [setpriv, "--pdeathsig", "KILL", "--", *command]
         with self._log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                command,
+                dying_with_us(command),
                 cwd=self.dir,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -305,7 +302,3 @@ def _link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # another file system, or another user's file
         shutil.copyfile(source, target)
-
-
-def _hyphenated(config: dict[str, Value]) -> dict[str, Value]:
-    return {name.replace("_", "-"): value for name, value in config.items()}

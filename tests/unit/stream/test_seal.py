@@ -22,7 +22,7 @@ def test_every_gzip_level_is_a_stage(compression: str) -> None:
 
 @pytest.mark.parametrize(
     "compression",
-    ["", "zstd", "zstd:", "zstd:0", "zstd:20", "zstd:01", "zstd:-1", "zstd:1:2", "gzip:10", "xz:1", "None", "age", "zstd:1 "],
+    ["", "zstd", "zstd:", "zstd:0", "zstd:20", "zstd:01", "zstd:-1", "zstd:1:2", "gzip:10", "xz:1", "None", "age", "zstd:1\n"],
 )
 def test_any_other_compression_is_refused_before_a_byte_is_read(compression: str) -> None:
     with pytest.raises(SettingsInvalid):

@@ -96,15 +96,10 @@ def test_a_full_disk_is_called_that_and_leaves_nothing_open() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (20 * CHUNK + 7, hard))
     try:
         with pytest.raises(SpoolFull, match="cannot grow"):
-            list(spool(held_back(), 0))
+            list(spool(iter([NOISE[: 30 * CHUNK]]), 0))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert descriptors() == before
-
-
-def held_back() -> Iterator[bytes]:
-    """One chunk too large for the file."""
-    yield NOISE[: 30 * CHUNK]
 
 
 def test_no_folder_for_the_file_is_called_a_full_spool(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +131,7 @@ def test_closing_early_leaves_no_thread_no_file_and_no_open_upstream(room: str) 
     upstream = Upstream()
     before = descriptors(), readers()
     stage = ahead(iter(upstream), 1) if room == "ahead" else spool(iter(upstream), 1 << 30 if "memory" in room else 0)
-    assert next(stage) == NOISE[:CHUNK] or room == "spool on disk"
+    assert NOISE.startswith(next(stage))
     stage.close()  # type: ignore[attr-defined]
     assert upstream.done.is_set()
     assert (descriptors(), readers()) == before

@@ -18,6 +18,7 @@ from typing import Any
 from tasks.control import Client, speaking
 from tasks.errors import RunUnknown
 from tasks.names import Keys
+from tasks.records import scripts
 from tasks.settings import Control
 
 __all__ = ["FINAL", "Beaten", "Record", "Records"]
@@ -26,81 +27,6 @@ FINAL = frozenset({"succeeded", "failed", "skipped", "deferred", "cancelled", "d
 OPEN = ("queued", "waiting", "running")
 STRUCTURED = ("attempts", "phases", "figures", "progress", "error", "warnings")
 """Fields that hold JSON."""
-
-_NOW = "local t = redis.call('TIME'); local now = string.format('%.3f', t[1] + t[2] / 1000000)\n"
-
-_QUEUE = (
-    _NOW
-    + """
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-redis.call('HSET', KEYS[1], 'state', 'queued', 'created', now, unpack(ARGV, 3))
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-redis.call('ZADD', KEYS[2], now, ARGV[1])
-redis.call('EXPIRE', KEYS[2], ARGV[2])
-redis.call('SADD', KEYS[3], KEYS[2])
-return 1
-"""
-)
-
-_BEGIN = (
-    _NOW
-    + """
-local state, alive = redis.call('HGET', KEYS[1], 'state'), redis.call('GET', KEYS[2])
-if redis.call('HGET', KEYS[1], 'cancel') and state ~= 'running' then
-  redis.call('HSET', KEYS[1], 'state', 'cancelled', 'ended', now)
-  return {'final', 'cancelled'}
-end
-if state == 'succeeded' or state == 'failed' or state == 'skipped' or state == 'deferred' or state == 'cancelled'
-then return {'final', state} end
-if state == 'running' and alive and alive ~= ARGV[1] then return {'busy', alive} end
-local died = (state == 'died' or state == 'running') and redis.call('HGET', KEYS[1], 'nonce') ~= ARGV[1]
-if died then
-  local attempts = cjson.decode(redis.call('HGET', KEYS[1], 'attempts') or '[]')
-  table.insert(attempts, {nonce = redis.call('HGET', KEYS[1], 'nonce'), outcome = 'died',
-    host = redis.call('HGET', KEYS[1], 'host'), started = redis.call('HGET', KEYS[1], 'started')})
-  redis.call('HSET', KEYS[1], 'attempts', cjson.encode(attempts))
-end
-redis.call('HDEL', KEYS[1], 'ended', 'error', 'progress')
-redis.call('HSET', KEYS[1], 'state', 'running', 'nonce', ARGV[1], 'started', now, unpack(ARGV, 3))
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-return {'go', died and 'died' or ''}
-"""
-)
-
-_BEAT = """
-if redis.call('HGET', KEYS[1], 'nonce') ~= ARGV[1] then return 'lost' end
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-redis.call('HSET', KEYS[1], 'progress', ARGV[3])
-return redis.call('HGET', KEYS[1], 'cancel') and 'cancel' or 'on'
-"""
-
-_LEAVE = (
-    _NOW
-    + """
-if redis.call('HGET', KEYS[1], 'nonce') ~= ARGV[1] then return 0 end
-if ARGV[2] == 'waiting' then redis.call('HSETNX', KEYS[1], 'waiting_since', now)
-else redis.call('HSET', KEYS[1], 'ended', now) end
-redis.call('HINCRBY', KEYS[1], 'tries', ARGV[3])
-redis.call('HSET', KEYS[1], 'state', ARGV[2], unpack(ARGV, 4))
-redis.call('DEL', KEYS[2])
-return 1
-"""
-)
-
-_CLOSE = (
-    _NOW
-    + """
-local state = redis.call('HGET', KEYS[1], 'state')
-if not state then return 0 end
-for i = 4, #ARGV do if state == ARGV[i] then
-  redis.call('HSET', KEYS[1], 'state', ARGV[1], 'ended', now, ARGV[2], ARGV[3])
-  redis.call('DEL', KEYS[2])
-  return 1
-end end
-return 0
-"""
-)
-
 
 @dataclass(frozen=True)
 class Beaten:
@@ -162,7 +88,7 @@ class Records:
         kept = str(self._history.days * 86_400)
         with speaking(self._client):
             keys = (self._names.run(run_id), index, self._names.indexes())
-            if self._client.eval(_QUEUE, 3, *keys, run_id, kept, *_flat(facts)):
+            if self._client.eval(scripts.QUEUE, 3, *keys, run_id, kept, *_flat(facts)):
                 self._prune(index)
 
     def begin(self, run_id: str, nonce: str, *, host: str) -> tuple[str, str]:
@@ -172,19 +98,19 @@ class Records:
             ``("go", "")``, or ``("go", "died")`` where an earlier attempt left without a word;
             ``("busy", nonce)`` where another attempt is alive; ``("final", state)`` where it has ended.
         """
-        answer = self._call(_BEGIN, run_id, nonce, self._beat_ttl, *_flat({"host": host}))
+        answer = self._call(scripts.BEGIN, run_id, nonce, self._beat_ttl, *_flat({"host": host}))
         return str(answer[0]), str(answer[1])
 
     def beat(self, run_id: str, nonce: str, progress: Mapping[str, Any]) -> Beaten:
         """Say that the attempt lives, and how far it is."""
-        said = self._call(_BEAT, run_id, nonce, self._beat_ttl, json.dumps(progress))
+        said = self._call(scripts.BEAT, run_id, nonce, self._beat_ttl, json.dumps(progress))
         return Beaten(ours=said != "lost", cancelled=said == "cancel")
 
     def leave(
         self, run_id: str, nonce: str, state: str, fields: Mapping[str, Any], *, failed_try: bool = False
     ) -> bool:
         """End the attempt as `waiting` or one of `FINAL`. False where the run is no longer ours."""
-        return bool(self._call(_LEAVE, run_id, nonce, state, "1" if failed_try else "0", *_flat(fields)))
+        return bool(self._call(scripts.LEAVE, run_id, nonce, state, "1" if failed_try else "0", *_flat(fields)))
 
     def note(self, run_id: str, name: str, value: str) -> None:
         """Write one field at once, for whoever comes after us."""
@@ -202,7 +128,7 @@ class Records:
 
     def close(self, run_id: str, state: str, error: Mapping[str, Any], *, when: tuple[str, ...] = OPEN) -> bool:
         """End a run from outside, if it is in one of those states. False where it is not."""
-        return bool(self._call(_CLOSE, run_id, state, "error", json.dumps(error), *when))
+        return bool(self._call(scripts.CLOSE, run_id, state, "error", json.dumps(error), *when))
 
     def ask_to_cancel(self, run_id: str) -> None:
         """The attempt at work, or the next one, will see it."""
