@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench clean .venv .servers
+.PHONY: help demo test lint bench clean .venv .servers stale
 
 # What the caller's shell has set for other projects would change where and for whom pip installs.
 unexport PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
@@ -36,24 +36,27 @@ clean: ## remove what make has made here
 
 # -- the virtual environment: one, with a stamp for each set of packages that is in it ---------------------------------
 
+# Moved or copied with its folder, its scripts and its editable install name the old place; or its Python is gone.
+stale := $(shell [ -x $(python) ] && grep -qsF "$$(pwd -P)/.venv" .venv/pyvenv.cfg || echo stale)
+
 .venv: .venv/dev.stamp
 
-.venv/demo.stamp: pyproject.toml constraints.txt
+.venv/demo.stamp .venv/dev.stamp: pyproject.toml constraints.txt $(stale)
+
+.venv/demo.stamp:
 	@$(make-venv)
 	@echo "installing redkeep and what its demo needs into .venv"
 	@$(pip) install -c constraints.txt -e '.[demo]'
 	@touch $@
 
-.venv/dev.stamp: pyproject.toml constraints.txt
+.venv/dev.stamp:
 	@$(make-venv)
 	@echo "installing redkeep and what its tests need into .venv"
 	@$(pip) install -c constraints.txt -e '.[dev]'
 	@touch .venv/demo.stamp $@
 
-# A .venv that was moved or copied with its folder is made anew: its scripts, and the path of the editable install,
-# name the old place. Debian's python3 has no ensurepip without python3-venv, and pyenv's shims may lead nowhere, so
-# each candidate is asked. An active virtual environment's python is as good as any: venv builds on what it was
-# built from.
+# Debian's python3 has no ensurepip without python3-venv, and pyenv's shims may lead nowhere, so each candidate is
+# asked. An active virtual environment's python is as good as any: venv builds on what that was built from.
 define make-venv
 set -e; \
 if grep -qF "$$(pwd -P)/.venv" .venv/pyvenv.cfg 2>/dev/null && $(python) -m pip --version >/dev/null 2>&1; then exit 0; fi; \
@@ -88,9 +91,10 @@ endef
 	@sed -e 's/#.*//' -e '/^ *$$/d' tests/servers.txt | { \
 	  missing=; \
 	  while read -r server; do \
-	    unpacked=.servers/$$(echo "$$server" | sed -e 's/-/_/g' -e 's/==/-/').dist-info; \
-	    [ -d "$$unpacked" ] && continue; \
+	    name=$$(echo "$${server%%==*}" | tr - _); \
+	    [ -d ".servers/$$name-$${server##*==}.dist-info" ] && continue; \
 	    echo "unpacking $$server into .servers"; \
+	    rm -rf ".servers/$$name" ".servers/$$name"-*.dist-info; \
 	    $(pip) install --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
 	      --upgrade --target .servers "$$server" </dev/null || missing="$$missing $$server"; \
 	  done; \

@@ -48,16 +48,20 @@ app = Celery("redkeep")
 app.config_from_object(_celeryconfig())
 
 
+VERBS: dict[str, Verb] = {"tasks.backup": backup_verb.backup}
+"""What each task does; also for a process without a broker."""
+
+
 # -- tasks -------------------------------------------------------------------------------------------------
 
 
 @app.task(bind=True, name="tasks.backup")
 def backup(task: Task[Any, Any], /, target: str, *, slot: str | None = None, by: str = "", **_: Any) -> dict[str, Any]:
     """Take one backup of a target."""
-    return _conduct(task, backup_verb.backup, target, slot, by)
+    return _conduct(task, target, slot, by)
 
 
-def _conduct(task: Task[Any, Any], verb: Verb, target_name: str, slot: str | None, by: str) -> dict[str, Any]:
+def _conduct(task: Task[Any, Any], target_name: str, slot: str | None, by: str) -> dict[str, Any]:
     settings = current()
     properties: dict[str, Any] = task.request.properties or {}
     ticket = job.Ticket(
@@ -70,7 +74,7 @@ def _conduct(task: Task[Any, Any], verb: Verb, target_name: str, slot: str | Non
     )
     with logs.about(run=ticket.run_id, task=ticket.task, target=ticket.target):
         try:
-            return conduct(verb, ticket, settings)
+            return conduct(VERBS[ticket.task], ticket, settings)
         except job.Again as again:
             raise task.retry(countdown=again.delay, max_retries=None, exc=again) from None
         except RunCancelled:

@@ -17,7 +17,7 @@ from celery.schedules import crontab
 from tasks.names import queue_of, slot_name
 from tasks.settings import Settings, Target, current
 
-__all__ = ["beat_schedule", "due_times", "last_due", "queues", "route", "schedules_of", "slot_now"]
+__all__ = ["beat_schedule", "due_times", "last_due", "queue_for", "queues", "route", "schedules_of", "slot_now"]
 
 DAYS = 366 * 5
 """How far back a due time is looked for: a crontab for 29 February falls due every four years."""
@@ -104,10 +104,14 @@ def queues(settings: Settings) -> list[str]:
     return sorted(near | {queue_of(task) for task in tasks})
 
 
+def queue_for(settings: Settings, task: str, target: object) -> str:
+    """The queue of a task on a target; a target that is not there has no worker of its own."""
+    worker = next((each.worker for each in settings.target if each.name == target), None)
+    return queue_of(task, worker)
+
+
 def route(name: str, args: Any, kwargs: Any, options: Any, task: Any = None, **_: Any) -> dict[str, str] | None:
     """Celery's router: the queue of a message, by its task and its target."""
     if not name.startswith("tasks."):
         return None
-    target = args[0] if args else None
-    worker = next((each.worker for each in current().target if each.name == target), None)
-    return {"queue": queue_of(name, worker)}
+    return {"queue": queue_for(current(), name, args[0] if args else None)}

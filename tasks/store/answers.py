@@ -68,7 +68,11 @@ _HINTS = {
     "InvalidObjectState": _ARCHIVED_HINT,
 }
 _NO_ROOM = re.compile(r"no space left|quota exceeded|disk full|not enough space", re.IGNORECASE)
-_SECRETS = re.compile(r"\S*(?:X-Amz-|Signature=|AWSAccessKeyId|://[^/\s]*@)\S*|\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b", re.I)
+_SECRETS = re.compile(
+    r"\S*(?:X-Amz-(?:Signature|Credential|Security-Token)|Signature=|AWSAccessKeyId|://[^/\s]*@)\S*"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b",
+    re.IGNORECASE,
+)
 
 
 @contextmanager

@@ -59,10 +59,14 @@ class Bucket:
         return answers(self.name, self.host, key)
 
     def checksum(self, view: memoryview) -> dict[str, Any]:
-        """The arguments that let the server compare what it got with what was sent."""
+        """The arguments that let the server compare what it got with what was sent.
+
+        The algorithm beside the sum says nothing new, but object lock asks for it.
+        """
         if not self.checksums:
             return {}
-        return {"ChecksumCRC32": base64.b64encode(zlib.crc32(view).to_bytes(4, "big")).decode()}
+        crc = base64.b64encode(zlib.crc32(view).to_bytes(4, "big")).decode()
+        return {"ChecksumAlgorithm": "CRC32", "ChecksumCRC32": crc}
 
 
 def plain(etag: str) -> str:

@@ -136,8 +136,8 @@ class DirectoryStore:
 
 def _chunks(path: Path, key: str) -> Iterator[bytes]:
     with answers(key):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 (a descriptor, not a path)
+        file = path.open("rb", buffering=0)
+    with file:
         while True:
             with answers(key):
                 chunk = file.read(CHUNK)

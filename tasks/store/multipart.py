@@ -71,7 +71,9 @@ def _send(bucket: Bucket, key: str, upload_id: str, part: Part) -> SentPart:
         reply = bucket.client.upload_part(
             **bucket.at(key), **checksum, UploadId=upload_id, PartNumber=part.number, Body=body
         )
-    named: Any = {"PartNumber": part.number, "ETag": reply["ETag"], **checksum}
+    named: CompletedPartTypeDef = {"PartNumber": part.number, "ETag": reply["ETag"]}
+    if checksum:
+        named["ChecksumCRC32"] = checksum["ChecksumCRC32"]
     return SentPart(named, part.length)
 
 

@@ -172,9 +172,10 @@ class S3Store:
             self._client.delete_object(**self._bucket.at(key))
 
     def uploads(self, prefix: str) -> Iterator[PendingUpload]:
-        for found in self._pages("list_multipart_uploads", "Uploads", prefix):
-            key = found["Key"].removeprefix(self._bucket.prefix)
-            yield PendingUpload(key, found["UploadId"], found["Initiated"].astimezone(UTC))
+        with suppress(ObjectMissing):  # rclone's server says so of a bucket that has no uploads
+            for found in self._pages("list_multipart_uploads", "Uploads", prefix):
+                key = found["Key"].removeprefix(self._bucket.prefix)
+                yield PendingUpload(key, found["UploadId"], found["Initiated"].astimezone(UTC))
 
     def abort(self, upload: PendingUpload) -> None:
         multipart.abort(self._bucket, check_key(upload.key), upload.upload_id)

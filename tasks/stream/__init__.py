@@ -6,6 +6,7 @@ nothing that looks whole. See shape.py for who closes what.
 
 Files:
     shape.py     the shape: ownership, chunk sizes
+    source/      where a snapshot's bytes come from
     meter.py     measuring in passing; a stream that may end only as a whole RDB
     zstd.py gzip.py frames.py    compressing
     age/         encrypting

@@ -46,9 +46,7 @@ def spool(
     return _relayed(chunks, _Store(memory, disk), on_close)
 
 
-def _relayed(
-    chunks: Iterator[bytes], room: _Room, on_close: Callable[[int], None] | None = None
-) -> Iterator[bytes]:
+def _relayed(chunks: Iterator[bytes], room: _Room, on_close: Callable[[int], None] | None = None) -> Iterator[bytes]:
     reader = Thread(target=_fill, args=(chunks, room), name="redkeep-reader", daemon=True)
     reader.start()
     try:

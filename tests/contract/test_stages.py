@@ -137,7 +137,8 @@ def test_closing_a_stage_early_closes_its_source(name: str) -> None:
         finally:
             closed.append(True)
 
-    stage = ONE_WAY[name](endless())
+    source = endless()  # held here too: closed by the stage, not by having been forgotten
+    stage = ONE_WAY[name](source)
     for _ in range(3):
         assert next(stage)
     stage.close()  # type: ignore[attr-defined]
@@ -155,8 +156,9 @@ def test_a_mirror_that_refuses_closes_its_source(name: str) -> None:
         finally:
             closed.append(True)
 
+    source = garbage()
     with pytest.raises(RedkeepError):
-        list(PAIRS[name].undo(garbage()))
+        list(PAIRS[name].undo(source))
     assert closed == [True]
 
 

@@ -37,10 +37,14 @@ def test_stock_zstd_sees_one_frame_with_a_checksum(run: Run, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-@pytest.mark.parametrize("options", [["-1"], ["-3", "-T2"], ["--no-check"], ["--ultra", "-22"], ["--long=27"]])
+@pytest.mark.parametrize("options", [["-1"], ["-3", "-T2"], ["--no-check"], ["--long=27"]])
 def test_we_open_what_stock_zstd_wrote(run: Run, length: int, options: list[str]) -> None:
     theirs = run("zstd", "-c", *options, stdin=TEXT[:length])
     assert b"".join(zstd.decompress(cut(theirs))) == TEXT[:length]
+
+
+def test_we_open_the_highest_level_of_stock_zstd(run: Run) -> None:
+    assert b"".join(zstd.decompress(cut(run("zstd", "-c", "--ultra", "-22", stdin=TEXT[:9000])))) == TEXT[:9000]
 
 
 def test_we_open_several_frames_of_stock_zstd(run: Run) -> None:

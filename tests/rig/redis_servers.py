@@ -35,6 +35,7 @@ __all__ = ["FLAVOURS", "RedisServer", "ServerDied", "binary", "load", "why_missi
 
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
+ONCE = Retry(NoBackoff(), 0)
 
 
 class ServerDied(RuntimeError):
@@ -138,10 +139,9 @@ class RedisServer:
 
         It tries once: redis-py's own default tries a refused connection or password for four seconds.
         """
-        ours = {"host": "127.0.0.1", "port": self.port, "password": self.password, "retry": _once()}
-        client = redis.Redis(**ours | options)
-        self._clients.append(client)
-        return client
+        ours = {"host": "127.0.0.1", "port": self.port, "password": self.password, "retry": ONCE}
+        self._clients.append(redis.Redis(**ours | options))
+        return self._clients[-1]
 
     def counts(self) -> dict[int, tuple[int, int]]:
         """Keys, and those of them that expire, of every database that has any."""
@@ -150,8 +150,7 @@ class RedisServer:
 
     def digest(self) -> str:
         """``DEBUG DIGEST``: 40 hex digits, equal for equal datasets whatever order they were written in."""
-        answer: bytes | str = self.client().execute_command("DEBUG", "DIGEST")
-        return answer.decode() if isinstance(answer, bytes) else answer
+        return bytes(self.client().execute_command("DEBUG", "DIGEST")).decode()
 
     # -- its life
 
@@ -251,7 +250,7 @@ class RedisServer:
 
     def _await_answer(self, wait_loaded: bool) -> None:
         deadline = time.monotonic() + START_SECONDS
-        with redis.Redis.from_url(self.url, protocol=2, retry=_once(), socket_timeout=5) as client:
+        with redis.Redis.from_url(self.url, protocol=2, retry=ONCE, socket_timeout=5) as client:
             while not _answers(client, wait_loaded):
                 if not self.running:
                     raise ServerDied(f"{self.flavour} ended with {self.process.returncode}:\n{self.log[-2000:]}")
@@ -279,10 +278,6 @@ def load(flavour: str, rdb: Path, **options: Any) -> RedisServer:
         ServerDied: not a file that this server can load; the message has the server's own words.
     """
     return RedisServer(flavour, **{"rdb": rdb, "replicaof": "127.0.0.1 1", "appendonly": "no"} | options).__enter__()
-
-
-def _once() -> Retry:
-    return Retry(NoBackoff(), 0)
 
 
 def _answers(client: redis.Redis, wait_loaded: bool) -> bool:

@@ -218,7 +218,14 @@ def test_an_oversized_header_is_refused_before_more_of_it_was_read(lines: int) -
     assert taken <= MAX_HEADER + lines * 65
 
 
-def test_a_header_that_ends_past_the_bound_is_refused() -> None:
+def test_a_header_that_ends_past_the_bound_is_not_even_parsed() -> None:
+    text = b"age-encryption.org/v1\n-> grease\n" + (b"A" * 64 + b"\n") * 1100 + b"\n--- " + base64(bytes(32)) + b"\n"
+    assert len(header.parse(text).stanzas) == 1
+    with pytest.raises(AgeHeaderInvalid, match="does not end within"):
+        list(age.decrypt(iter([text]), [IDENTITY]))
+
+
+def test_a_header_past_the_bound_is_not_written() -> None:
     room = Stanza((b"grease",), bytes(MAX_HEADER * 3 // 4 - 2000))
     assert opened(ours(room)) == b""
     with pytest.raises(KeyInvalid):

@@ -20,10 +20,11 @@ def test_every_gzip_level_is_a_stage(compression: str) -> None:
     assert stages_of(compression, []) == (compression,)
 
 
-@pytest.mark.parametrize(
-    "compression",
-    ["", "zstd", "zstd:", "zstd:0", "zstd:20", "zstd:01", "zstd:-1", "zstd:1:2", "gzip:10", "xz:1", "None", "age", "zstd:1\n"],
-)
+NO_COMPRESSION = ["", "none:1", "None", "age", "zstd", "zstd:", "zstd:0", "zstd:20", "zstd:01", "zstd:-1", "zstd:1:2"]
+NO_COMPRESSION += ["zstd:1\n", "zstd:1.0", "gzip:10", "xz:1"]
+
+
+@pytest.mark.parametrize("compression", NO_COMPRESSION)
 def test_any_other_compression_is_refused_before_a_byte_is_read(compression: str) -> None:
     with pytest.raises(SettingsInvalid):
         seal(iter([]), compression, [RECIPIENT])

@@ -1,0 +1,81 @@
+"""A new installation's files: settings, an age key pair, a signing key. Nothing is ever overwritten."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tasks.errors import FileExists, FileUnwritable
+from tasks.manifest import public_key_of
+from tasks.stream import age
+
+__all__ = ["Beginning", "begin"]
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What was written where. The keys themselves are only in their files."""
+
+    settings: Path
+    identity: Path
+    signing_key: Path
+    recipient: str
+    signer: str
+
+
+def begin(
+    folder: Path,
+    *,
+    control: str = "redis://127.0.0.1:6379/0",
+    store: str = "file:///var/backups/redkeep",
+) -> Beginning:
+    """Write redkeep.toml, identity.txt and signing.pem into the folder, each with mode 0600.
+
+    Raises:
+        FileExists: one of them is there; none is written then.
+        FileUnwritable: the folder cannot be made or written.
+    """
+    settings, identity, signing = folder / "redkeep.toml", folder / "identity.txt", folder / "signing.pem"
+    there = [path.name for path in (settings, identity, signing) if path.exists()]
+    if there:
+        raise FileExists(f"{folder} already holds {' and '.join(there)}")
+    private, key = age.generate_identity(), Ed25519PrivateKey.generate()
+    recipient, signer = age.recipient_of(private), public_key_of(key)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    words = {
+        "@CONTROL@": control,
+        "@STORE@": store,
+        "@RECIPIENT@": recipient,
+        "@SIGNER@": signer,
+        "@IDENTITY@": str(identity),
+        "@SIGNING_KEY@": str(signing),
+    }
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(identity, f"# public key: {recipient}\n{private}\n")
+        _write(signing, pem)
+        _write(settings, _filled(words))
+    except FileExistsError as error:
+        raise FileExists(f"{error.filename} exists") from None
+    except OSError as error:
+        raise FileUnwritable(f"cannot write {error.filename}", detail=(error.strerror or "").lower()) from None
+    return Beginning(settings, identity, signing, recipient, signer)
+
+
+def _filled(words: dict[str, str]) -> str:
+    text = files("tasks").joinpath("example.toml").read_text(encoding="utf-8")
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return text
+
+
+def _write(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
