@@ -1,0 +1,35 @@
+"""redkeep: a Celery worker suite that operates Redis persistence. The map, in reading order.
+
+Vocabulary, no I/O
+    errors.py      every way a run can end badly: code, hint, whether trying again helps
+    names.py       every key, queue, object key and id
+    settings/      redkeep.toml, checked whole and early
+    manifest.py    what was saved, how it was sealed, where it lies; its presence is the commit
+
+Edges, each speaks to one outside thing
+    control.py     the control Redis
+    lease.py       one run at a time forks a target: token, fence, renewal
+    slot.py        the one time a scheduled run stands for
+    records/       run records: written, read, pruned
+    broker.py      Celery's Redis transport, and the beat that keeps a long run's message
+    schedule.py    what beat sends, and to which queue
+    logs.py        text or JSON, with run, task and target in each line
+    server.py      one Redis or Valkey under care
+    store/         an S3 bucket or a folder
+    stream/        seal() and unseal(): the stages, and the sources a snapshot comes from
+
+The frame around every verb
+    job/           record -> slot -> lease -> call -> classify
+
+Verbs
+    backup.py      snapshot -> seal -> store -> manifest
+    restore.py     manifest -> fetch -> unseal -> verify -> promote
+    catalog.py     which backups a store holds
+    check.py       what a backup needs, looked at piece by piece
+    beginning.py   a new installation's files
+
+Surfaces
+    celery.py      the app and its tasks, one thin line each (its settings: celeryconfig.py beside this package)
+    cli/           the command `redkeep`
+    demo/          everything at once on this machine
+"""

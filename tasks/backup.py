@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,7 +18,7 @@ from importlib.metadata import version
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tasks import names
-from tasks.errors import KeyInvalid, ObjectExists, RedkeepError, SlotCommitted
+from tasks.errors import KeyInvalid, ManifestInvalid, ManifestTooNew, ObjectExists, RedkeepError, SlotCommitted
 from tasks.job import Job
 from tasks.manifest import Manifest, ObjectFacts, PlaintextFacts, ServerFacts, read_signing_key
 from tasks.server import Server
@@ -25,6 +26,7 @@ from tasks.settings import Settings, Target
 from tasks.store import Store, Stored, open_store
 from tasks.stream import age, seal, stages_of
 from tasks.stream.meter import Meter, RdbMeter
+from tasks.stream.shape import owned
 from tasks.stream.source import Snapshot, open_snapshot
 from tasks.stream.spool import spool
 
@@ -57,7 +59,8 @@ def backup(job: Job, settings: Settings, target: Target) -> None:
     store = open_store(**settings.store.arguments())
     backup_id = _backup_id(job)
 
-    _clear_leftover(store, job.leftover)
+    if job.leftover:  # what an attempt that was killed may have left half done
+        _take_back(store, job.leftover, target.name, backup_id)
     if (standing := _standing(store, target.name, backup_id, job)) is not None:
         return _report(job, standing)
     with Server(target.url.get_secret_value()) as server, ExitStack() as stack:
@@ -73,16 +76,15 @@ def backup(job: Job, settings: Settings, target: Target) -> None:
                 checkpoint=job.checkpoint,
             )
             snapshot = stack.enter_context(opened)
+        job.warn(snapshot.note)
         key = names.snapshot_key(target.name, backup_id, job.nonce, stages)
-        shipment = _ship(job, snapshot, store, key, wanted.compression, recipients)
-    try:
-        manifest = _manifest(job, target, backup_id, facts, snapshot, shipment, stages, recipients)
-        with job.phase("commit"):
-            job.prove()
-            manifest = _commit(store, manifest.signed(signing_key), job)
-    except BaseException:
-        _take_back(store, key, target.name, backup_id)
-        raise
+        with _taken_back_on_failure(job, store, key, target.name, backup_id):
+            shipment = _ship(job, snapshot, store, key, wanted.compression, recipients)
+            stack.close()  # the server is let go before the commit, which may take its time
+            manifest = _manifest(job, target, backup_id, facts, snapshot, shipment, stages, recipients)
+            with job.phase("commit"):
+                job.prove()
+                manifest = _commit(store, manifest.signed(signing_key), job)
     return _report(job, manifest)
 
 
@@ -107,14 +109,6 @@ def _backup_id(job: Job) -> str:
     run_id = job.ticket.run_id
     run8 = run_id[:8] if re.fullmatch(r"[0-9a-f]{8}.*", run_id) else hashlib.sha256(run_id.encode()).hexdigest()
     return names.manual_id(job.created, run8)
-
-
-def _clear_leftover(store: Store, key: str) -> None:
-    """Take away what an attempt that was killed may have left half done. Its key was its own."""
-    if key:
-        for upload in list(store.uploads(key)):
-            store.abort(upload)
-        store.delete(key)
 
 
 def _standing(store: Store, target: str, backup_id: str, job: Job) -> Manifest | None:
@@ -153,8 +147,13 @@ def _ship(
     if snapshot.kind == "stream":  # a slow store must not hold the server's child, see stream/source/sync.py
         chunks = spool(chunks, SPOOL_MEMORY)
     job.writes(key)
-    with job.phase("ship"):
-        return Shipment(plaintext, sealed, store.put(key, chunks, size_hint=snapshot.expected_bytes))
+    with job.phase("ship"), owned(chunks):
+        try:
+            stored = store.put(key, chunks, size_hint=snapshot.expected_bytes)
+        except BaseException:
+            snapshot.abandon()
+            raise
+    return Shipment(plaintext, sealed, stored)
 
 
 def _manifest(
@@ -214,13 +213,40 @@ def _commit(store: Store, manifest: Manifest, job: Job) -> Manifest:
     return manifest
 
 
+# -- the way back ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _taken_back_on_failure(job: Job, store: Store, key: str, target: str, backup_id: str) -> Iterator[None]:
+    """Leave nothing under `key` that no manifest names. Where the store does not even answer that, the object
+    stays, the record says so, and the next attempt of this run removes it."""
+    try:
+        yield
+    except BaseException as error:
+        try:
+            _take_back(store, key, target, backup_id)
+        except RedkeepError as second:
+            error.add_note(f"taking back {key} failed as well: {second}")
+            job.warn(f"{key} may have been left in the store: {second}")
+        raise
+
+
 def _take_back(store: Store, key: str, target: str, backup_id: str) -> None:
-    """Remove an object that no manifest names. Where that cannot be known (the manifest's reply was lost, and the
-    store with it), the object stays."""
-    with suppress(RedkeepError):
-        committed = store.head(names.manifest_key(target, backup_id))
-        if committed is None or Manifest.read(store.read(committed.key)).object.key != key:
-            store.delete(key)
+    """Remove what an attempt wrote under its key, which was its own; unless it was committed after all: its
+    manifest's reply may have been lost, or the word that it had one."""
+    for upload in list(store.uploads(key)):
+        store.abort(upload)
+    if not _is_committed(store, key, names.manifest_key(target, backup_id)):
+        store.delete(key)
+
+
+def _is_committed(store: Store, key: str, manifest_key: str) -> bool:
+    if store.head(manifest_key) is None:
+        return False
+    try:
+        return Manifest.read(store.read(manifest_key)).object.key == key
+    except (ManifestInvalid, ManifestTooNew):
+        return False  # not one that this attempt could have written
 
 
 def _report(job: Job, manifest: Manifest) -> None:

@@ -390,6 +390,11 @@ class Paused(Skip):
     hint = "Go on with `redkeep resume TARGET [TASK]`; runs started by hand are never paused."
 
 
+class DemoFailed(RedkeepError):
+    code = 92
+    hint = "The demo cleaned up after itself; call it again, and report it if it fails again."
+
+
 class Unexpected(RedkeepError):
     """Not one of ours: a defect in redkeep, or an outside answer that nobody foresaw."""
 

@@ -7,6 +7,7 @@ grant where a right is missing.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -65,7 +66,7 @@ class Server:
         self._connection: Any = None
 
     def __enter__(self) -> Self:
-        with self._speaking("connect"):
+        with self.speaking("connect"):
             self._connection = self._pool.get_connection()
         return self
 
@@ -86,7 +87,7 @@ class Server:
         Every answer is read before the first error among them is raised.
         """
         found: list[Any] = []
-        with self._speaking(commands[0][0]):
+        with self.speaking(commands[0][0]):
             self._connection.send_packed_command(self._connection.pack_commands(commands))
             for _ in commands:
                 try:
@@ -95,7 +96,7 @@ class Server:
                     found.append(error)
         for command, answer in zip(commands, found, strict=True):
             if isinstance(answer, redis.ResponseError):
-                raise self._refusal(answer, command)
+                raise self.refusal(answer, command)
         return found
 
     def info(self, section: str) -> dict[str, str]:
@@ -166,19 +167,19 @@ class Server:
     @contextmanager
     def raw(self) -> Iterator[Any]:
         """A second connection, for a protocol that redis-py does not speak. Closed at the end."""
-        with self._speaking("connect"):
+        with self.speaking("connect"):
             connection: Any = self._pool.make_connection()
             connection.connect()
         try:
-            with self._speaking("SYNC"):
-                yield connection
+            yield connection
         finally:
             connection.disconnect()
 
     # -- errors ------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _speaking(self, command: str) -> Iterator[None]:
+    def speaking(self, command: str) -> Iterator[None]:
+        """Around an exchange with the server: what redis-py raises comes out as one of ours."""
         try:
             yield
         except redis.AuthenticationError as error:
@@ -186,21 +187,24 @@ class Server:
         except redis.BusyLoadingError:
             raise ServerLoading(f"{self.shown} is loading its data") from None
         except redis.ResponseError as error:
-            raise self._refusal(error, [command]) from None
+            raise self.refusal(error, [command]) from None
         except (redis.RedisError, OSError) as error:
             detail = _first_line(error)
             raise ServerUnreachable(f"no answer from {self.shown}", detail=detail) from None
 
-    def _refusal(self, error: redis.ResponseError, command: Sequence[str]) -> RedkeepError:
+    def refusal(self, error: redis.RedisError, command: Sequence[str]) -> RedkeepError:
+        """What it means that the server answered this command with an error."""
         text = _first_line(error)
         named = " ".join(command[:2] if command[0] in ("CONFIG", "REPLCONF") else command[:1])
         if isinstance(error, redis.AuthenticationError) or "NOAUTH" in text or "WRONGPASS" in text:
             return ServerAuthFailed(f"{self.shown} did not accept the login", detail=text)
         if isinstance(error, redis.exceptions.NoPermissionError) or "NOPERM" in text:
-            rule = "+config|" + command[1].lower() if command[0] == "CONFIG" else "+" + command[0].lower()
+            rule = "config|" + command[1].lower() if command[0] == "CONFIG" else command[0].lower()
+            if rule == "connect":  # a database number in the URL: the server names what redis-py sent for it
+                rule = named = next(iter(re.findall(r"'([a-z|]+)' command", text)), rule)
             return ServerDenied(
-                f"user {self.user!r} may not run {named} on {self.shown}",
-                hint=f"Grant it: ACL SETUSER {self.user} {rule}",
+                f"user {self.user!r} may not run {named.upper()} on {self.shown}",
+                hint=f"Grant it: ACL SETUSER {self.user} +{rule}",
             )
         if "unknown command" in text:
             return ServerDenied(

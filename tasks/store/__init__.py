@@ -44,7 +44,7 @@ def open_store(
     parts = urlsplit(url)
     if parts.username is not None or parts.query or parts.fragment:
         raise StoreUnusable(f"a store's address is only a place; this {parts.scheme or 'one'} has more in it")
-    if parts.scheme == "file" and parts.netloc in {"", "localhost"} and len(parts.path) > 1:
+    if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path[:1] == "/" != parts.path:
         from tasks.store.directory import DirectoryStore  # noqa: PLC0415 (beside its sibling)
 
         return DirectoryStore(unquote(parts.path))

@@ -7,6 +7,7 @@ anything cut out that looks like a credential or a signed URL.
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -144,6 +145,7 @@ _UNCONFIGURED = (
     boto.TokenRetrievalError,
     boto.SSOError,
 )
+# the first that fits: some are kinds of others
 _ON_THE_WAY: tuple[tuple[type[Exception], str], ...] = (
     (boto.SSLError, "TLS with {host} failed"),
     (urllib3.exceptions.SSLError, "TLS with {host} failed"),
@@ -152,9 +154,9 @@ _ON_THE_WAY: tuple[tuple[type[Exception], str], ...] = (
     (boto.EndpointConnectionError, "cannot connect to {host}"),
     (boto.ReadTimeoutError, "{host} did not answer in time"),
     (boto.ConnectionClosedError, "{host} closed the connection"),
-    (boto.HTTPClientError, "the connection with {host} failed"),
     (boto.IncompleteReadError, "{host} sent less than it announced"),
     (boto.ResponseStreamingError, "{host} sent less than it announced"),
+    (boto.HTTPClientError, "the connection with {host} failed"),
     (urllib3.exceptions.HTTPError, "the connection with {host} failed"),
 )
 
@@ -172,12 +174,17 @@ def from_failure(error: Exception, host: str) -> RedkeepError:
 
 
 def _cause(error: BaseException) -> str:
-    """The operating system's or OpenSSL's own words, from the bottom of the wrapped errors; else nothing."""
+    """The operating system's or OpenSSL's own words, from the bottom of the wrapped errors; else nothing.
+
+    Never a wrapper's words: those have the whole URL in them.
+    """
     seen: list[BaseException] = []
-    found: object = error
-    while isinstance(found, BaseException) and found not in seen:
+    found: BaseException | None = error
+    while found is not None and found not in seen:
         seen.append(found)
-        inner = (*found.args[-1:], getattr(found, "reason", None), getattr(found, "kwargs", {}).get("error"))
-        found = next((each for each in inner if isinstance(each, BaseException)), None) or found.__cause__
+        wrapped = (*found.args[-1:], getattr(found, "reason", None), getattr(found, "kwargs", {}).get("error"))
+        found = next((each for each in wrapped if isinstance(each, BaseException)), None) or found.__cause__
     bottom = seen[-1]
-    return str(bottom.strerror or bottom) if isinstance(bottom, OSError) else ""
+    if isinstance(bottom, ssl.SSLError):
+        return str(getattr(bottom, "reason", None) or bottom.strerror or "").lower().replace("_", " ")
+    return (bottom.strerror or "").lower() if isinstance(bottom, OSError) else ""

@@ -39,6 +39,7 @@ _BY_ERRNO: dict[int, type[RedkeepError]] = {
     errno.ENOENT: ObjectMissing,
     errno.EISDIR: ObjectMissing,
     errno.ENOTDIR: ObjectMissing,
+    errno.EEXIST: StoreUnusable,
     errno.ENAMETOOLONG: StoreUnusable,
     errno.ESTALE: StoreUnreachable,
     errno.ETIMEDOUT: StoreUnreachable,

@@ -43,9 +43,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def place(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest, use: Callable[[dict[str, str]], None]
-) -> Place:
+def place(kind: str, tmp_path: Path, request: pytest.FixtureRequest, use: Callable[[dict[str, str]], None]) -> Place:
     """A new and empty place: its url and its endpoint."""
     if kind == "folder":
         return tmp_path.as_uri(), None
@@ -280,7 +278,17 @@ def test_a_read_can_be_left_in_the_middle(store: Store) -> None:
     assert store.head(KEY) is not None
 
 
-NAMES = ["main/b/1", "main/b-1", "main/b/a/2", "main/b.x", "main/B", "main/b/a.1", "main/ü", "main/a b+c%20&=", "other/b/1"]
+NAMES = [
+    "main/b/1",
+    "main/b-1",
+    "main/b/a/2",
+    "main/b.x",
+    "main/B",
+    "main/b/a.1",
+    "main/ü",
+    "main/a b+c%20&=",
+    "other/b/1",
+]
 
 
 def test_the_list_is_ordered_by_the_bytes_of_the_keys(store: Store) -> None:
@@ -310,9 +318,9 @@ def test_a_key_that_is_none_is_refused_everywhere(store: Store) -> None:
         lambda key: store.put(key, iter([b"x"])),
         lambda key: store.put_once(key, b"x"),
         lambda key: list(store.get(key)),
-        lambda key: store.read(key),
-        lambda key: store.head(key),
-        lambda key: store.delete(key),
+        store.read,
+        store.head,
+        store.delete,
         lambda key: store.abort(PendingUpload(key, "upload", datetime.now(UTC))),
     ]
     for key, call in itertools.product(NO_KEYS, calls):

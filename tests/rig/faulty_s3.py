@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -59,7 +60,8 @@ Fault = Answer | Cut | Slow | object | None
 class Proxy(ThreadingHTTPServer):
     """Faults by operation (create part complete abort put get head list uploads delete), each used up in turn.
 
-    ``log`` has ``("begin", operation)`` and ``("end", operation)`` in their true order.
+    ``log`` has ``("begin", operation)`` and ``("end", operation)`` in their true order, ``headers`` the headers of
+    every request of an operation.
     """
 
     daemon_threads = True
@@ -70,6 +72,7 @@ class Proxy(ThreadingHTTPServer):
         self.endpoint_url = f"http://127.0.0.1:{self.server_address[1]}"
         self.faults: dict[str, Iterator[Fault]] = defaultdict(lambda: iter(()))
         self.log: list[tuple[str, str]] = []
+        self.headers: dict[str, list[Message]] = defaultdict(list)
         self.lock = threading.Lock()
 
     def note(self, moment: str, operation: str) -> Fault:
@@ -91,6 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass(self) -> None:
         operation = _operation(self.command, self.path)
+        self.server.headers[operation].append(self.headers)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         fault = self.server.note("begin", operation)
         try:
@@ -147,7 +151,7 @@ _PER_CONNECTION = {"connection", "transfer-encoding", "keep-alive"}
 
 
 def _operation(method: str, target: str) -> str:
-    path, _, query = target.partition("?")
+    query = target.partition("?")[2]
     fields = parse_qs(query, keep_blank_values=True)
     if "partNumber" in fields:
         return "part"

@@ -7,7 +7,7 @@ import datetime
 import pytest
 from rig.redis_servers import RedisServer
 
-from tasks.lifelike import fill
+from tasks.demo.lifelike import fill
 
 
 def test_a_seed_always_gives_the_same_data(any_redis: RedisServer) -> None:

@@ -15,7 +15,7 @@ import redis
 from rig.ports import ReservedPort
 from rig.redis_servers import RedisServer, ServerDied, load
 
-from tasks.lifelike import fill
+from tasks.demo.lifelike import fill
 
 
 def is_free(port: int) -> bool:

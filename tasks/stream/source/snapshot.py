@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,6 +23,7 @@ class Snapshot:
         keys, expires: per database, at the fork (`exact`) or just before it.
         checksum_off: the server says `rdbchecksum no`, so the RDB's trailer is zero.
         expected_bytes: an estimate of the RDB's length for progress and part sizes; 0 where there is none.
+        abandon: ends a wait for the next chunk from another thread: nobody wants it any more.
         note: why this was not the first choice of source, or nothing.
     """
 
@@ -33,6 +34,7 @@ class Snapshot:
     checksum_off: bool
     expected_bytes: int
     chunks: Iterator[bytes] = field(default_factory=lambda: iter(()))
+    abandon: Callable[[], None] = lambda: None
     fork_usec: int | None = None
     cow_bytes: int | None = None
     seconds: float = 0.0

@@ -47,7 +47,7 @@ _WORDS: Final = _VOCABULARY.split()
 def fill(
     client: redis.Redis, megabytes: int, *, seed: int = 7, last_day: datetime.date = LAST_DAY
 ) -> dict[int, int]:
-    """Write about ``megabytes`` into databases 0 and 1: 200 MB take two seconds.
+    """Write about ``megabytes`` into databases 0 and 1: 200 MB take two or three seconds.
 
     The same arguments give the same keys, values and TTLs. Meant for an empty server: what stands there under the same
     names is written over, but lists grow.
