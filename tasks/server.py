@@ -164,6 +164,13 @@ class Server:
             else:
                 return
 
+    def wait_for_child(self, checkpoint: Checkpoint) -> None:
+        """Return once the save or rewrite that runs now has ended, however long it takes. Another may run by then."""
+        forks = self.info("stats")["total_forks"]
+        while _busy(self.info("persistence")) and self.info("stats")["total_forks"] == forks:
+            checkpoint()
+            time.sleep(POLL)
+
     @contextmanager
     def raw(self) -> Iterator[Any]:
         """A second connection, for a protocol that redis-py does not speak. Closed at the end."""

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from kombu.exceptions import OperationalError
 
 from tasks.beginning import begin
 from tasks.check import check as findings
 from tasks.cli.terminal import emit, errors_told, json_option, out, table
+from tasks.errors import ControlUnreachable
 from tasks.settings import current, target_of, where
 
 __all__ = ["check", "init"]
@@ -49,7 +51,7 @@ def check(target: str | None, as_json: bool) -> None:
         emit([vars(each) for each in found])
     else:
         out.print(f"[dim]{where()}[/]")
-        shown = table("", "WHAT", "FOUND")
+        shown = table("", "WHAT", "FOUND", wrap="yes")
         for each in found:
             told = each.told.replace("[", r"\[")
             remedy = f"\n[dim]-> {each.remedy.replace('[', chr(92) + '[')}[/]" if each.remedy else ""
@@ -63,6 +65,9 @@ def _serving() -> dict[str, list[str]]:
     from tasks.celery import app  # noqa: PLC0415
 
     inspect = app.control.inspect(timeout=ANSWER_WITHIN)
-    queues: dict[str, Any] = dict(inspect.active_queues() or {})
-    alive: dict[str, Any] = dict(inspect.ping() or {})
+    try:
+        queues: dict[str, Any] = dict(inspect.active_queues() or {})
+        alive: dict[str, Any] = dict(inspect.ping() or {})
+    except OperationalError:
+        raise ControlUnreachable("nobody can be asked without the control Redis") from None
     return {name: [each["name"] for each in queues.get(name) or []] for name in {*queues, *alive}}

@@ -77,7 +77,7 @@ def _row(run: Record) -> list[str]:
         size(figures.get("bytes")),
         size(figures.get("stored_bytes")),
         str(run.get("by", "")),
-        note[:60].replace("[", r"\["),
+        note.replace("[", r"\["),
     ]
 
 

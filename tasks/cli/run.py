@@ -64,7 +64,9 @@ def run(task: str, target: str, detach: bool, inline: bool, as_json: bool) -> No
 def _send(task: str, target: str, run_id: str, by: str) -> None:
     from tasks.celery import app  # noqa: PLC0415
 
-    app.send_task(task, [target], {"by": by}, task_id=run_id)
+    with records() as kept:
+        kept.queue(run_id, task=task, target=target, by=by)
+    app.send_task(task, [target], {"by": by}, task_id=run_id, retry=False)  # who waits here wants to know now
 
 
 def _carry(task: str, target: str, run_id: str, by: str) -> None:

@@ -67,7 +67,7 @@ def backups(target: str, store_url: str | None, endpoint_url: str | None, region
         others = ", ".join(catalog.targets(store)) or "none"
         say(f"No backups of {target} at {store.url}. Targets with backups there: {others}.")
         return
-    shown = table("BACKUP", "AGE", "RDB>", "STORED>", "RATIO>", "KEYS>", "SERVER", "SOURCE", "SIGNED", "STAGES")
+    shown = table("BACKUP", "AGE", "RDB>", "STORED>", "KEYS>", "SERVER", "SOURCE", "SEALED")
     for entry in found:
         shown.add_row(*_row(entry))
     out.print(shown)
@@ -84,12 +84,10 @@ def _row(entry: catalog.Entry) -> list[str]:
         when,
         size(plain),
         size(stored),
-        f"{plain / max(stored, 1):.1f}x",
         f"{sum(manifest.plaintext.keys.values()):,}",
         f"{manifest.server.name} {manifest.server.version}",
         manifest.source.kind,
-        "yes" if manifest.signature else "no",
-        " ".join(manifest.stages) or "none",
+        " ".join([*manifest.stages, *(["signed"] if manifest.signature else [])]) or "in the clear",
     ]
 
 

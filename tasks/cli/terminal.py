@@ -7,20 +7,24 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, ParamSpec
+from typing import Any, NoReturn, ParamSpec
 
 import click
+from kombu.exceptions import OperationalError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tasks.errors import RedkeepError
+from tasks.errors import ControlUnreachable, RedkeepError
 
 __all__ = ["age", "errors_told", "json_option", "out", "say", "size", "table"]
 
 P = ParamSpec("P")
 
-out = Console(highlight=False, soft_wrap=True)
+PIPE_WIDTH = 200
+"""Columns of a table that goes into a file or another program: no row is folded there."""
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
@@ -36,11 +40,12 @@ def emit(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def table(*columns: str) -> Table:
-    """A plain table; columns whose name ends in ">" are right-aligned."""
-    made = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True)
-    for column in columns:
-        made.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", overflow="fold")
+def table(*columns: str, wrap: str = "no") -> Table:
+    """A plain table. A column whose name ends in ">" is right-aligned; the last one takes what width is left."""
+    made = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True, expand=True)
+    for column in columns[:-1]:
+        made.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", no_wrap=True)
+    made.add_column(columns[-1], overflow="ellipsis" if wrap == "no" else "fold", no_wrap=wrap == "no", ratio=1)
     return made
 
 
@@ -52,16 +57,23 @@ def errors_told(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except RedkeepError as error:
-            if kwargs.get("as_json"):
-                emit({"error": error.as_dict()})
-            else:
-                show_error(error)
-            sys.exit(error.code)
+            _end(error, as_json=bool(kwargs.get("as_json")))
+        except OperationalError as error:  # kombu's, where Celery itself speaks to the broker
+            detail = str(error).partition("\n")[0]
+            _end(ControlUnreachable("the control Redis does not serve", detail=detail), as_json=False)
         except BrokenPipeError:
             sys.stderr.close()  # whoever read our output has had enough
             sys.exit(0)
 
     return told
+
+
+def _end(error: RedkeepError, *, as_json: bool) -> NoReturn:
+    if as_json:
+        emit({"error": error.as_dict()})
+    else:
+        show_error(error)
+    sys.exit(error.code)
 
 
 def show_error(error: RedkeepError) -> None:
@@ -102,7 +114,13 @@ def seconds(count: float | None) -> str:
 
 def age(moment: datetime | None) -> str:
     """How long ago, for people; a dash for never."""
-    return "-" if moment is None else f"{seconds(max((datetime.now(UTC) - moment).total_seconds(), 0))} ago"
+    if moment is None:
+        return "-"
+    past = max((datetime.now(UTC) - moment).total_seconds(), 0)
+    for length, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if past >= length:
+            return f"{past // length:.0f} {unit} ago"
+    return f"{past:.0f} s ago"
 
 
 def clock(moment: datetime | None) -> str:

@@ -97,6 +97,11 @@ class Store(Protocol):
         Raises ObjectExists, StoreFull.
         """
 
+    def exclusive(self, key: str) -> bool:
+        """Whether ``put_once`` holds even against another writer at the same moment. Tried out under ``key``,
+        where nothing may be; nothing stays there.
+        """
+
     def get(self, key: str) -> Iterator[bytes]:
         """The object in chunks of up to 1 MiB, from one and the same version, all of it or an error.
 

@@ -62,6 +62,10 @@ class DirectoryStore:
                 return _named(key, path, length)
         return found
 
+    def exclusive(self, key: str) -> bool:
+        check_key(key)
+        return True  # link(2) fails where there is a name already
+
     def get(self, key: str) -> Iterator[bytes]:
         return _chunks(self._place(key), key)
 

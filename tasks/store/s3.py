@@ -42,8 +42,8 @@ policy that says ``s3:*`` grants (Amazon S3 User Guide, "Object Lock retention m
 CLASS_FROM = 128 * 1024
 """Bytes. The infrequent-access classes bill no less for one object, and what is smaller is read all the time."""
 
-CONFLICTS = 5
-"""How often a conditional write is sent while the server says another is under way (409)."""
+CONFLICT_PAUSES = (0, 0.1, 0.2, 0.4, 0.8)
+"""Seconds before each time a conditional write is sent while the server says another is under way (409)."""
 
 
 def utc_now() -> datetime:
@@ -103,7 +103,8 @@ class S3Store:
 
     def put_once(self, key: str, body: bytes) -> Stored:
         check_key(key)
-        for attempt in range(CONFLICTS):
+        for pause in CONFLICT_PAUSES:
+            time.sleep(pause)
             # asked first, because rclone's server takes the condition below and does not look at it
             if found := already(self, key, body):
                 return found
@@ -116,8 +117,20 @@ class S3Store:
                     return self._put_whole(key, memoryview(body))
                 if status_of(error) != 409:
                     raise
-            time.sleep(0.1 * 2**attempt)
         raise StoreFailed(f"{key} is being written by others all the time")
+
+    def exclusive(self, key: str) -> bool:
+        self._put_whole(check_key(key), memoryview(b""))
+        try:
+            self._put_whole(key, memoryview(b""), IfNoneMatch="*")
+        except ObjectExists:
+            return True
+        except StoreFailed as error:
+            if status_of(error) != 501:
+                raise
+        finally:
+            self.delete(key)
+        return False
 
     def _put_whole(self, key: str, view: memoryview, **condition: Any) -> Stored:
         # an empty file would cost a round trip for its Expect: 100-continue

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from rig import s3
 from rig.faulty_s3 import LOST, RESET, Answer, Cut, Fault, Proxy, Slow, faulty
 from rig.ports import ReservedPort
@@ -94,13 +100,13 @@ FAULTS: list[tuple[str, Fault, type[RedkeepError]]] = [
 ]
 
 
-@pytest.mark.parametrize(("operation", "fault", "wanted"), FAULTS)
-@pytest.mark.parametrize("after", [0, 2])
+@pytest.mark.parametrize(
+    ("operation", "fault", "wanted", "after"),
+    [(*each, after) for each in FAULTS for after in (0, 2) if each[0] == "part" or not after],
+)
 def test_an_upload_that_fails_leaves_nothing(
     opened: Opener, proxy: Proxy, truth: S3Store, operation: str, fault: Fault, wanted: type[RedkeepError], after: int
 ) -> None:
-    if after and operation != "part":
-        pytest.skip("only parts come more than once")
     proxy.faults[operation] = chain(repeat(None, after), repeat(fault))
     with pytest.raises(RedkeepError) as caught:
         opened().put(KEY, three_parts())
@@ -166,6 +172,18 @@ def test_the_abort_waits_for_the_parts_under_way(opened: Opener, proxy: Proxy) -
     assert proxy.log.index(("begin", "abort")) > max(
         at for at, entry in enumerate(proxy.log) if entry == ("end", "part")
     )
+
+
+def test_an_interrupt_from_outside_aborts_as_well(opened: Opener, proxy: Proxy, truth: S3Store) -> None:
+    def interrupting() -> Iterator[Fault]:
+        os.kill(os.getpid(), signal.SIGINT)
+        yield Slow(0.2)
+
+    proxy.faults["part"] = interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        opened(concurrency=1).put(KEY, three_parts())
+    assert list(truth.list("")) == []
+    assert list(truth.uploads("")) == []
 
 
 def test_no_more_parts_are_under_way_than_asked_for_and_the_source_waits(opened: Opener, proxy: Proxy) -> None:
@@ -293,6 +311,24 @@ def test_a_replaced_object_is_found_out_where_the_server_looks_at_no_if_match(
             list(chunks)
 
 
+def certificate_for_localhost(folder: Path) -> tuple[Path, Path]:
+    """A certificate that only itself vouches for, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, *plain))
+    return folder / "certificate.pem", folder / "key.pem"
+
+
 # -- the way there, and the right to go it -----------------------------------------------------------------
 
 
@@ -343,6 +379,26 @@ def test_https_to_a_server_without_it_is_said_to_be_tls(use: Callable[[dict[str,
     store = S3Store("bucket", endpoint_url=moto.endpoint_url.replace("http:", "https:"), limits=QUICK)
     for error in errors(store, StoreUnreachable):
         assert "TLS with 127.0.0.1" in str(error)
+
+
+def test_over_tls_everything_works_with_the_certificate_and_nothing_without(
+    tmp_path: Path, use: Callable[[dict[str, str]], None]
+) -> None:
+    certificate, key = certificate_for_localhost(tmp_path)
+    (tmp_path / "served").mkdir()
+    with s3.rclone(tmp_path / "served", "--cert", str(certificate), "--key", str(key)) as server:
+        endpoint_url = server.endpoint_url.replace("http:", "https:")
+        use(server.environment)
+        (tmp_path / "served" / "bucket").mkdir()
+        for error in errors(S3Store("bucket", endpoint_url=endpoint_url, limits=QUICK), StoreUnreachable):
+            assert "TLS with 127.0.0.1" in str(error)
+            assert "certificate verify failed" in str(error)
+        use(server.environment | {"AWS_CA_BUNDLE": str(certificate)})
+        store = S3Store("bucket", endpoint_url=endpoint_url, part_size=PART, limits=QUICK)
+        store.put(KEY, three_parts())
+        assert b"".join(store.get(KEY)) == b"".join(three_parts())
+        store.put_once("main/manifests/a.json", b"{}")
+        assert [found.key for found in store.list("")] == ["main/manifests/a.json", KEY]
 
 
 def test_a_server_that_does_not_answer_is_unreachable(opened: Opener, proxy: Proxy) -> None:

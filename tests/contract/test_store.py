@@ -223,8 +223,8 @@ def test_put_once_of_nothing_is_an_empty_object(store: Store) -> None:
 
 
 def test_of_two_put_once_at_the_same_time_exactly_one_wins(store: Store, kind: str) -> None:
-    if kind == "rclone":
-        pytest.skip("rclone's server takes If-None-Match and does not look at it")
+    if not store.exclusive("probe"):
+        pytest.skip(f"{kind} takes If-None-Match and does not look at it")
     start = threading.Barrier(2)
 
     def write(key: str, body: bytes) -> str:
@@ -242,6 +242,11 @@ def test_of_two_put_once_at_the_same_time_exactly_one_wins(store: Store, kind: s
             (winner,) = set(ended) - {"lost"}
             assert sorted(ended) == sorted(["lost", winner])
             assert store.read(key).decode() == winner
+
+
+def test_a_store_knows_whether_its_put_once_holds_at_the_same_moment(store: Store, kind: str) -> None:
+    assert store.exclusive("check/probe") is (kind != "rclone")
+    assert nothing_left(store)
 
 
 # -- reading, listing, removing ------------------------------------------------------------------------

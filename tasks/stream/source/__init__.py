@@ -6,7 +6,6 @@ yields is valid inside its ``with`` block, and its figures are whole once the ch
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -46,17 +45,21 @@ def open_snapshot(
         ServerDenied, SyncRefused, SaveFailed, ServerUnreachable: as the server answered.
     """
     with ExitStack() as stack:
+        may_have_forked = False
         try:
             if source == "stream":
                 opened = sync(server, patience, checkpoint)
             else:
-                opened = follow(server, _readable(data_dir), server_compression, patience, checkpoint)
+                folder = _readable(data_dir)
+                may_have_forked = True
+                opened = follow(server, folder, server_compression, patience, checkpoint)
             snapshot = stack.enter_context(opened)
         except (DataDirUnreadable, DataDirForeign) as error:
             if source == "follow":
                 raise
-            ours_may_still_run = math.inf  # what is awaited now is the save that was just found to be elsewhere
-            snapshot = stack.enter_context(sync(server, ours_may_still_run, checkpoint))
+            if may_have_forked:  # the save that was just found to be elsewhere is our own: no patience is spent on it
+                server.wait_for_child(checkpoint)
+            snapshot = stack.enter_context(sync(server, patience, checkpoint))
             snapshot.note = f"streamed, since {error}" if data_dir else ""
         yield snapshot
 
@@ -75,6 +78,7 @@ def check_readable(data_dir: Path) -> None:
         DataDirUnreadable: the folder cannot be listed, or an RDB in it cannot be opened.
     """
     try:
+        (data_dir / "..").stat()  # the right to go in, where there is no RDB yet to show it by
         with os.scandir(data_dir) as entries:
             found = [entry.path for entry in entries if entry.name.endswith(".rdb")]
         for path in found:

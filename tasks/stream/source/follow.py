@@ -12,13 +12,21 @@ import os
 import re
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from tasks.errors import DataDirForeign, DataDirUnreadable, SaveFailed, ServerRefused, ServerSaving, SnapshotUnproven
-from tasks.server import POLL, Checkpoint, Server, parse_keyspace
+from tasks.errors import (
+    DataDirForeign,
+    DataDirUnreadable,
+    SaveFailed,
+    ServerRefused,
+    ServerSaving,
+    ServerUnreachable,
+    SnapshotUnproven,
+)
+from tasks.server import POLL, Checkpoint, Server, parse_info, parse_keyspace
 from tasks.stream.source.snapshot import CHUNK, Snapshot
 
 __all__ = ["follow"]
@@ -42,7 +50,7 @@ def follow(
     uncompressed = server_compression == "off" and compression == "yes"
     if uncompressed:  # a right that is missing shows here, before anything was forked
         server.ask("CONFIG", "SET", "rdbcompression", compression)
-    started, keyspace = _begin_save(server, folder, uncompressed, patience, checkpoint)
+    started, keyspace, stats = _begin_save(server, folder, uncompressed, patience, checkpoint)
     keys, expires = parse_keyspace(keyspace)
     snapshot = Snapshot(
         kind="follow",
@@ -51,33 +59,39 @@ def follow(
         exact=True,
         checksum_off=config["rdbchecksum"] == "no",
         expected_bytes=int(server.info("memory")["used_memory"]),
-        fork_usec=int(server.info("stats")["latest_fork_usec"]),
+        fork_usec=int(stats["latest_fork_usec"]),
     )
     with _found(server, folder, checkpoint) as file, closing(_proven(file, folder, server, checkpoint)) as chunks:
+        if folder.is_dump(file):  # too quick to catch; nor is it ours for sure, if the server has forked again
+            snapshot.exact = server.info("stats")["total_forks"] == stats["total_forks"]
         snapshot.chunks = _timed(chunks, snapshot, server, started)
         yield snapshot
 
 
 def _begin_save(
     server: Server, folder: _Folder, uncompressed: bool, patience: float, checkpoint: Checkpoint
-) -> tuple[float, bytes]:
-    """Fork. Gives the moment (monotonic) and INFO keyspace as it was at the fork.
+) -> tuple[float, bytes, dict[str, str]]:
+    """Fork. Gives the moment (monotonic), INFO keyspace as it was at the fork, and INFO stats right after it.
 
     One write, no MULTI (inside which 7.0 and newer silently put BGSAVE off): the server runs the commands with
     nothing in between, so the counts are those of the fork, and its compression is back as it was even if we die
-    right after sending. The child inherited the setting.
+    right after sending. The child inherited the setting. Where the server has forked more than once since we looked
+    at the folder, somebody else's save came and went in between, and what we remember of the folder is of no use.
     """
-    save: list[tuple[str, ...]] = [("INFO", "keyspace"), ("BGSAVE",)]
+    save: list[tuple[str, ...]] = [("BGSAVE",)]
     if uncompressed:
-        save.insert(1, ("CONFIG", "SET", "rdbcompression", "no"))
-        save.append(("CONFIG", "SET", "rdbcompression", "yes"))
+        save = [("CONFIG", "SET", "rdbcompression", "no"), *save, ("CONFIG", "SET", "rdbcompression", "yes")]
+    save = [("INFO", "keyspace"), *save, ("INFO", "stats")]
     end = time.monotonic() + patience
     while True:
         server.wait_until_quiet(max(end - time.monotonic(), 0), checkpoint)
+        forks = int(server.info("stats")["total_forks"])
         folder.remember()
         started = time.monotonic()
         try:
-            return started, server.answers(save)[0]
+            keyspace, *_, stats = server.answers(save)
+            if int((after := parse_info(stats))["total_forks"]) == forks + 1:
+                return started, keyspace, after
         except ServerRefused as error:
             if "in progress" not in error.detail and "child process" not in error.detail:
                 raise
@@ -136,9 +150,13 @@ class _Folder:
         now = mark(self.dump)
         return now is not None and (not now.same_file(self._dump_before) or now != self._dump_before)
 
+    def is_dump(self, file: BinaryIO) -> bool:
+        """Whether the open file stands under `dbfilename`."""
+        return _Mark.of(os.fstat(file.fileno())).same_file(mark(self.dump))
+
     def _temps(self) -> dict[str, _Mark]:
         found: dict[str, _Mark] = {}
-        with os.scandir(self.path) as entries:
+        with _readable(self.path), os.scandir(self.path) as entries:
             for entry in entries:
                 if _TEMP.fullmatch(entry.name) and (now := mark(self.path / entry.name)):
                     found[entry.name] = now
@@ -147,10 +165,22 @@ class _Folder:
 
 def mark(path: Path) -> _Mark | None:
     """What stands there now; None where nothing does."""
-    try:
+    with _readable(path), suppress(FileNotFoundError):
         return _Mark.of(path.stat())
-    except FileNotFoundError:
-        return None
+    return None
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """
+    Raises:
+        DataDirUnreadable: in place of the operating system's refusal.
+    """
+    try:
+        yield
+    except OSError as error:
+        detail = (error.strerror or "").lower()
+        raise DataDirUnreadable(f"cannot read {path}", detail=detail) from None
 
 
 @contextmanager
@@ -160,8 +190,8 @@ def _found(server: Server, folder: _Folder, checkpoint: Checkpoint) -> Iterator[
     asked = time.monotonic()
     while True:
         checkpoint()
-        temps = folder.new_temps()
-        path = temps[0] if len(temps) == 1 else folder.dump if folder.new_dump() else None
+        temps = folder.new_temps()  # looked at before the dump: a temp file that is left then is not ours
+        path = folder.dump if folder.new_dump() else temps[0] if len(temps) == 1 else None
         if path is not None and (file := _opened(path)) is not None:
             with file:
                 yield file
@@ -173,13 +203,9 @@ def _found(server: Server, folder: _Folder, checkpoint: Checkpoint) -> Iterator[
 
 
 def _opened(path: Path) -> BinaryIO | None:
-    try:
+    with _readable(path), suppress(FileNotFoundError):  # renamed since we looked
         return path.open("rb", buffering=0)
-    except FileNotFoundError:
-        return None  # renamed since we looked
-    except OSError as error:
-        detail = (error.strerror or "").lower()
-        raise DataDirUnreadable(f"cannot read {path}", detail=detail) from None
+    return None
 
 
 def _check_still_saving(server: Server, folder: _Folder) -> None:
@@ -199,7 +225,7 @@ def _proven(file: BinaryIO, folder: _Folder, server: Server, checkpoint: Checkpo
     """The file's bytes as they come, until the server has given it its final name."""
     asked = time.monotonic()
     position = 0
-    while not (over := _Mark.of(os.fstat(file.fileno())).same_file(mark(folder.dump))):
+    while not (over := folder.is_dump(file)):
         checkpoint()
         grown = os.fstat(file.fileno()).st_size - position
         if grown >= CHUNK:
@@ -210,7 +236,7 @@ def _proven(file: BinaryIO, folder: _Folder, server: Server, checkpoint: Checkpo
         if time.monotonic() - asked > ASK:
             asked = time.monotonic()
             if server.info("persistence")["rdb_bgsave_in_progress"] == "0":
-                over = _Mark.of(os.fstat(file.fileno())).same_file(mark(folder.dump))
+                over = folder.is_dump(file)
                 break
         time.sleep(LOOK)
     if not over:
@@ -226,5 +252,6 @@ def _timed(chunks: Iterator[bytes], snapshot: Snapshot, server: Server, started:
     """The chunks, and after their end what the save cost."""
     yield from chunks
     snapshot.seconds = time.monotonic() - started
-    cow = server.info("persistence").get("rdb_last_cow_size")
-    snapshot.cow_bytes = int(cow) if cow else None
+    with suppress(ServerUnreachable):  # the snapshot is whole; if that was the server's last, all the better
+        cow = server.info("persistence").get("rdb_last_cow_size")
+        snapshot.cow_bytes = int(cow) if cow else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import redis
@@ -20,7 +20,6 @@ from tasks.errors import (
     RedkeepError,
     ReplicaStale,
     ServerDenied,
-    ServerLoading,
     ServerRefused,
     ServerSaving,
     ServerUnreachable,
@@ -55,9 +54,11 @@ def sync(server: Server, patience: float, checkpoint: Checkpoint) -> Iterator[Sn
         expected_bytes=int(server.info("memory")["used_memory"]),
     )
     with server.raw() as connection:
-        _introduce(connection, server)
+        with server.speaking("REPLCONF"):
+            _introduce(connection, server)
         started = time.monotonic()
         wire = _Wire(connection, server, checkpoint)
+        snapshot.abandon = wire.cut
         with closing(_transfer(wire, snapshot, server, started)) as chunks:
             snapshot.chunks = chunks
             yield snapshot
@@ -78,13 +79,11 @@ def _introduce(connection: Any, server: Server) -> None:
         connection.send_command("REPLCONF", *option)
         try:
             connection.read_response()
-        except redis.exceptions.NoPermissionError:
-            raise ServerDenied(
-                f"user {server.user!r} may not run REPLCONF on {server.shown}",
-                hint=f"Grant it: ACL SETUSER {server.user} +replconf +sync",
-            ) from None
         except redis.ResponseError as error:
-            raise SyncRefused(f"{server.shown} refused REPLCONF {option[0]}", detail=str(error)[:200]) from None
+            refusal = server.refusal(error, ["REPLCONF", option[0]])
+            if isinstance(refusal, ServerRefused):
+                raise SyncRefused(refusal.message, detail=refusal.detail) from None
+            raise refusal from None
     connection.send_command("SYNC")
 
 
@@ -146,6 +145,11 @@ class _Wire:
                 buffer[:MARK] = buffer[-MARK:]
                 filled = MARK
 
+    def cut(self) -> None:
+        """End it from another thread, whatever it waits for."""
+        with suppress(OSError):  # it has ended by itself
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # not TLS's own, which takes it from its reader
+
     def _byte(self) -> bytes:
         """One byte: what follows the header's line must stay in the socket."""
         buffer = bytearray(1)
@@ -171,17 +175,8 @@ class _Wire:
 
     def _refusal(self, text: str) -> RedkeepError:
         server = self._server
-        if text.startswith("NOPERM"):
-            return ServerDenied(
-                f"user {server.user!r} may not run SYNC on {server.shown}",
-                hint=f"Grant it: ACL SETUSER {server.user} +sync +replconf",
-            )
-        if text.startswith("LOADING"):
-            return ServerLoading(f"{server.shown} is loading its data")
         if text.startswith("NOMASTERLINK"):
             return ReplicaStale(f"{server.shown} has lost its primary")
         if "in progress" in text:
             return ServerSaving(f"{server.shown} is busy", detail=text)
-        if "unknown command" in text:
-            return SyncRefused(f"{server.shown} has no command SYNC", hint="SYNC is renamed or switched off there.")
-        return ServerRefused(f"{server.shown} refused SYNC", detail=text[:200])
+        return server.refusal(redis.ResponseError(text), ["SYNC"])

@@ -1,0 +1,273 @@
+"""One installation of redkeep for one test: its settings file, keys, store and control Redis, and a way to run it.
+
+    keep = Keep(tmp_path, server.url, control.url, data_dir=server.dir, source="follow")
+    attempt = keep.attempt()
+    assert attempt.state == "succeeded"
+    keep.open(attempt.manifest)           # the plain RDB, by stock age and zstd
+
+A backup runs as everywhere: settings read from a file, through the job frame, with lease and record.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tasks import job, settings
+from tasks.backup import backup
+from tasks.control import connect
+from tasks.errors import RedkeepError
+from tasks.job import Again, Job, Ticket
+from tasks.manifest import Manifest, public_key_of
+from tasks.names import Keys
+from tasks.records import Record, Records
+from tasks.store import Store, open_store
+from tasks.stream import age
+
+__all__ = ["Attempt", "Keep", "as_nobody", "eventually"]
+
+ROOT = Path(__file__).parents[2]
+NOBODY = 65534
+TASK = "tasks.backup"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How one attempt of a run ended.
+
+    Attributes:
+        state: the record's; ``waiting`` where the run would be tried again.
+        error: what the attempt raised, None where it succeeded.
+        manifest: the one with this run's id, where there is one.
+    """
+
+    run_id: str
+    state: str
+    error: RedkeepError | None
+    record: Record
+    manifest: Manifest | None
+
+    @property
+    def warnings(self) -> list[str]:
+        return list(self.record.get("warnings", []))
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The error as the record shows it."""
+        return dict(self.record.get("error") or {})
+
+
+class Keep:
+    """The installation under ``folder``, for one target called ``main``.
+
+    Args:
+        url: the server under care. control_url: the control Redis; each Keep has a namespace of its own there.
+        store_url: a folder of its own where none is given.
+        behind: endpoint by which a test looks at the store behind redkeep's back, where ``endpoint_url`` fails.
+        recipients: how many age keys; 0 ships in the clear.
+        control: more of [control]. backup: of [target.backup].
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        url: str,
+        control_url: str,
+        *,
+        data_dir: Path | None = None,
+        store_url: str | None = None,
+        endpoint_url: str | None = None,
+        behind: str | None = None,
+        recipients: int = 1,
+        control: dict[str, str] | None = None,
+        **backup: str,
+    ) -> None:
+        self.folder = folder
+        self.identities = [age.generate_identity() for _ in range(recipients)]
+        self.store_folder: Path | None = None
+        if store_url is None:
+            self.store_folder = folder / "store"
+            self.store_folder.mkdir()
+            store_url = self.store_folder.as_uri()
+        key = Ed25519PrivateKey.generate()
+        self.signer = public_key_of(key)
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (folder / "signing.pem").write_bytes(pem)
+        for number, identity in enumerate(self.identities):
+            (folder / f"identity{number}.txt").write_text(identity + "\n")
+        self.config_path = folder / "redkeep.toml"
+        tables = {
+            "control": {"url": control_url, "namespace": f"k{uuid.uuid4().hex[:12]}", "patience": "5s"}
+            | (control or {}),
+            "store": {"url": store_url, "part_size": "5MiB", "concurrency": 2}
+            | ({"endpoint_url": endpoint_url, "region": "us-east-1"} if endpoint_url else {}),
+            "encryption": {
+                "recipients": [age.recipient_of(each) for each in self.identities] or "none",
+                "signing_key_file": "signing.pem",
+            },
+        }
+        target = {"name": "main", "url": url} | ({"data_dir": str(data_dir)} if data_dir else {})
+        text = "".join(f"[{name}]\n{_toml(table)}\n" for name, table in tables.items())
+        text += f"[[target]]\n{_toml(target)}\n[target.backup]\n{_toml(backup)}\n"
+        self.config_path.write_text(text)
+        self.settings = settings.load(self.config_path)
+        self.target = settings.target_of(self.settings, "main")
+        self._behind = {"endpoint_url": behind} if behind else {}
+
+    # -- running
+
+    def attempt(self, run_id: str = "", *, slot: str | None = None, prepare: Callable[[Job], None] | None = None) -> Attempt:
+        """One attempt at a backup, in this thread; ``prepare`` may look at the job before it begins."""
+        ticket = Ticket(run_id or str(uuid.uuid4()), TASK, "main", slot=slot, by="test")
+        error: RedkeepError | None = None
+
+        def work(each: Job) -> None:
+            if prepare is not None:
+                prepare(each)
+            backup(each, self.settings, self.target)
+
+        try:
+            job.run(work, ticket, self.settings, self.target)
+        except Again as again:
+            if not isinstance(again.__cause__, RedkeepError):
+                raise
+            error = again.__cause__
+        except RedkeepError as raised:
+            error = raised
+        record = self.record(ticket.run_id)
+        return Attempt(ticket.run_id, record.state, error, record, self.manifest_of(ticket.run_id))
+
+    def started(self, run_id: str = "", **options: Any) -> Future[Attempt]:
+        """The same in a thread of its own, for a test that does something meanwhile."""
+        future: Future[Attempt] = Future()
+
+        def run() -> None:
+            try:
+                future.set_result(self.attempt(run_id, **options))
+            except BaseException as error:  # noqa: BLE001 - the test's own thread raises it
+                future.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        return future
+
+    def process(self, run_id: str) -> subprocess.Popen[bytes]:
+        """The same in a process of its own, which a test may kill."""
+        script = "import sys; from rig.keep import run_here; run_here(*sys.argv[1:])"
+        python_path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+        return subprocess.Popen(
+            [sys.executable, "-c", script, str(self.config_path), run_id],
+            env=os.environ | {"PYTHONPATH": python_path},
+            stdin=subprocess.DEVNULL,
+        )
+
+    def cancel(self, run_id: str) -> None:
+        with self._records() as records:
+            records.ask_to_cancel(run_id)
+
+    def record(self, run_id: str) -> Record:
+        with self._records() as records:
+            return records.read(run_id)
+
+    def lease_holder(self) -> str | None:
+        client = connect(self.settings.control)
+        try:
+            holder = client.hget(Keys(self.settings.control.namespace).lease("target:main"), "holder")
+            return None if holder is None else str(holder)
+        finally:
+            client.close()
+
+    # -- what is in the store
+
+    @property
+    def store(self) -> Store:
+        return open_store(**self.settings.store.arguments() | self._behind)
+
+    def manifests(self) -> list[Manifest]:
+        return [Manifest.read(self.store.read(each.key)) for each in self.store.list("main/manifests/")]
+
+    def manifest_of(self, run_id: str) -> Manifest | None:
+        try:
+            return next((each for each in self.manifests() if each.task_id == run_id), None)
+        except RedkeepError:  # a store that the test has broken
+            return None
+
+    def left(self) -> list[str]:
+        """Everything that lies in the store, unfinished uploads and temporary files included."""
+        if self.store_folder is not None:
+            return sorted(str(each.relative_to(self.store_folder)) for each in self.store_folder.rglob("*") if each.is_file())
+        objects = [each.key for each in self.store.list("")]
+        return objects + [f"upload of {each.key}" for each in self.store.uploads("")]
+
+    def sealed(self, manifest: Manifest) -> bytes:
+        return b"".join(self.store.get(manifest.object.key))
+
+    def open(self, manifest: Manifest, identity: int = 0) -> Path:
+        """The plain RDB, by stock tools alone, each as the object's own suffix says."""
+        body = self.sealed(manifest)
+        for suffix in reversed(Path(manifest.object.key).name.partition(".rdb")[2].split(".")[1:]):
+            command = {
+                "age": ["age", "-d", "-i", str(self.folder / f"identity{identity}.txt")],
+                "zst": ["zstd", "-d"],
+                "gz": ["gzip", "-d"],
+            }[suffix]
+            body = subprocess.run(command, input=body, capture_output=True, check=True, timeout=60).stdout
+        path = self.folder / f"{manifest.id}.{identity}.rdb"
+        path.write_bytes(body)
+        return path
+
+    @contextmanager
+    def _records(self) -> Iterator[Records]:
+        client = connect(self.settings.control)
+        try:
+            yield Records(client, self.settings.control)
+        finally:
+            client.close()
+
+
+def run_here(config: str, run_id: str) -> None:
+    """What :meth:`Keep.process` runs."""
+    loaded = settings.load(Path(config))
+    target = settings.target_of(loaded, "main")
+    job.run(lambda each: backup(each, loaded, target), Ticket(run_id, TASK, "main", by="test"), loaded, target)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without root's rights, groups included, for this process and all its threads. Needs root to begin with."""
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(NOBODY)
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
+def eventually(holds: Callable[[], Any], *, within: float = 20.0) -> Any:
+    """The first true answer. A test that waits here waits for a fact, never for a time."""
+    end = time.monotonic() + within
+    while not (found := holds()):
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.005)
+    return found
+
+
+def _toml(table: dict[str, Any]) -> str:
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in table.items())
