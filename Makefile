@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench clean .venv .servers stale
+.PHONY: help demo test lint bench env up down clean .venv .servers stale
 
 # What the caller's shell has set for other projects would change where and for whom pip installs.
 unexport PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
@@ -30,6 +30,15 @@ lint: .venv/dev.stamp ## ruff, mypy --strict, and the import contract
 
 bench: .venv/dev.stamp .servers/stamp ## speed and memory, as a table
 	$(python) -m tests.bench $(ARGS)
+
+env: .env .compose/drill.toml ## settings, keys and passwords for docker-compose, where there are none yet
+
+up: env ## a Redis, and redkeep around it, in containers
+	$(compose) up --build --detach
+	@echo "Flower: http://127.0.0.1:$${FLOWER_PORT:-5555}, user and password: FLOWER_BASIC_AUTH in .env"
+
+down: ## end them; their volumes stay
+	$(compose) down
 
 clean: ## remove what make has made here
 	rm -rf .venv .servers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
@@ -81,6 +90,29 @@ fi >&2; \
 echo "making .venv with $$found ($$("$$found" -I -c 'import platform; print(platform.python_version())'))"; \
 "$$found" -I -m venv --clear .venv
 endef
+
+# -- containers: what docker-compose.yml asks for, made once and never overwritten -------------------------------------
+
+compose := $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+
+.env:
+	@umask 077; random() { od -An -N"$$1" -tx1 /dev/urandom | tr -d ' \n'; }; { \
+	  echo "# Made by make env; read by docker-compose. Keep it out of version control."; \
+	  echo "REDIS_PASSWORD=$$(random 16)"; echo "CONTROL_PASSWORD=$$(random 16)"; \
+	  echo "S3_ACCESS_KEY=$$(random 10)"; echo "S3_SECRET_KEY=$$(random 20)"; \
+	  echo "FLOWER_BASIC_AUTH=ops:$$(random 8)"; } > $@
+	@echo "wrote .env"
+
+.compose/redkeep.toml: | .venv/demo.stamp
+	@.venv/bin/redkeep init .compose --redis 'redis://:$${REDIS_PASSWORD}@redis:6379' --data-dir /data \
+	  --control 'redis://:$${CONTROL_PASSWORD}@control:6379/0' --store s3://backups/redis \
+	  --endpoint-url http://s3:9000 --region us-east-1 >/dev/null
+	@echo "wrote .compose: copy identity.txt to a safe place as well"
+
+# The drill worker alone reads the identity; everybody must have the same schedule.
+.compose/drill.toml: .compose/redkeep.toml
+	@umask 077; sed -i -e 's/^# \(\[target\.\(verify\|drill\)\]\)/\1/' $<
+	@umask 077; sed -e 's|^# identity_files = .*|identity_files = ["/identity/identity.txt"]|' $< > $@
 
 # -- servers for the tests: only ever called by path; a platform that has no wheel goes without ------------------------
 

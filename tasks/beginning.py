@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -33,8 +34,16 @@ def begin(
     *,
     control: str = "redis://127.0.0.1:6379/0",
     store: str = "file:///var/backups/redkeep",
+    server: str = "redis://127.0.0.1:6379",
+    data_dir: str = "",
+    endpoint_url: str = "",
+    region: str = "",
 ) -> Beginning:
     """Write redkeep.toml, identity.txt and signing.pem into the folder, each with mode 0600.
+
+    Args:
+        control, store, server: what the settings say for [control] url, [store] url and the first target's url.
+        data_dir, endpoint_url, region: the same; left as comments where nothing is given.
 
     Raises:
         FileExists: one of them is there; none is written then.
@@ -43,23 +52,24 @@ def begin(
     settings, identity, signing = folder / "redkeep.toml", folder / "identity.txt", folder / "signing.pem"
     there = [path.name for path in (settings, identity, signing) if path.exists()]
     if there:
-        raise FileExists(f"{folder} already holds {' and '.join(there)}")
+        raise FileExists(f"{folder} already holds {', '.join(there)}")
     private, key = age.generate_identity(), Ed25519PrivateKey.generate()
     recipient, signer = age.recipient_of(private), public_key_of(key)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     words = {
         "@CONTROL@": control,
         "@STORE@": store,
+        "@SERVER@": server,
         "@RECIPIENT@": recipient,
         "@SIGNER@": signer,
-        "@IDENTITY@": str(identity),
-        "@SIGNING_KEY@": str(signing),
+        "@IDENTITY@": identity.name,
+        "@SIGNING_KEY@": signing.name,
     }
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(identity, f"# public key: {recipient}\n{private}\n")
         _write(signing, pem)
-        _write(settings, _filled(words))
+        _write(settings, _filled(words, {"data_dir": data_dir, "endpoint_url": endpoint_url, "region": region}))
     except FileExistsError as error:
         raise FileExists(f"{error.filename} exists") from None
     except OSError as error:
@@ -67,11 +77,15 @@ def begin(
     return Beginning(settings, identity, signing, recipient, signer)
 
 
-def _filled(words: dict[str, str]) -> str:
+def _filled(words: dict[str, str], given: dict[str, str]) -> str:
+    """The example with its words put in, and the given settings no longer commented out."""
     text = files("tasks").joinpath("example.toml").read_text(encoding="utf-8")
     for word, value in words.items():
         text = text.replace(word, value)
-    return text
+    for name, value in given.items():
+        if value:
+            text = re.sub(rf'^# {name} = "[^"]*"', f'{name} = "{value}"', text, count=1, flags=re.MULTILINE)
+    return re.sub(r"^([^#\n]*\S) +(# .*)$", lambda line: f"{line[1]:<36} {line[2]}", text, flags=re.MULTILINE)
 
 
 def _write(path: Path, text: str) -> None:
