@@ -112,8 +112,12 @@ class PartBody:
     """A part as a file that botocore can send, and send again, without copying it.
 
     A file, not bytes: urllib3 gives one ``sendall`` no longer than the connect timeout (urllib3 issue 857), which a
-    whole part on a slow line would exceed; from a file it sends small blocks, each with its own time.
+    whole part on a slow line would exceed; from a file it sends blocks, each with its own time. http.client asks for
+    16 KiB at once and sends whatever it gets: larger blocks halve the cost of sending, and 256 KiB still pass a line of
+    26 kB/s within the ten seconds.
     """
+
+    BLOCK = 256 * 1024
 
     def __init__(self, view: memoryview) -> None:
         self._view = view
@@ -123,8 +127,8 @@ class PartBody:
         return len(self._view)
 
     def read(self, size: int | None = -1) -> memoryview:
-        """The next ``size`` bytes, or the rest; empty at the end."""
-        end = len(self._view) if size is None or size < 0 else self._at + size
+        """The next block, of ``size`` bytes or more; without a size the rest; empty at the end."""
+        end = len(self._view) if size is None or size < 0 else self._at + max(size, self.BLOCK)
         block = self._view[self._at : end]
         self._at += len(block)
         return block

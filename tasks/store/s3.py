@@ -188,7 +188,8 @@ class S3Store:
         with suppress(ObjectMissing):  # rclone's server says so of a bucket that has no uploads
             for found in self._pages("list_multipart_uploads", "Uploads", prefix):
                 key = found["Key"].removeprefix(self._bucket.prefix)
-                yield PendingUpload(key, found["UploadId"], found["Initiated"].astimezone(UTC))
+                if valid_key(key):
+                    yield PendingUpload(key, found["UploadId"], found["Initiated"].astimezone(UTC))
 
     def abort(self, upload: PendingUpload) -> None:
         multipart.abort(self._bucket, check_key(upload.key), upload.upload_id)

@@ -1,24 +1,17 @@
-"""What may go wrong on the way to an S3 server and in it; the rest of the way is real."""
+"""What may go wrong while an S3 server writes and reads; the rest of the way is real."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from itertools import chain, repeat
-from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from rig import s3
 from rig.faulty_s3 import LOST, RESET, Answer, Cut, Fault, Proxy, Slow, faulty
-from rig.ports import ReservedPort
+from rig.streams import KEY, MIB, PART, QUICK, TWICE, three_parts
 
 from tasks.errors import (
     LeaseLost,
@@ -29,56 +22,13 @@ from tasks.errors import (
     StoreFailed,
     StoreFull,
     StoreUnreachable,
-    StoreUnusable,
 )
 from tasks.store.client import Limits
 from tasks.store.s3 import S3Store
 
-MIB = 1024 * 1024
-PART = 5 * MIB
-KEY = "main/snapshots/a.rdb.zst.age"
-QUICK = Limits(connect=2, read=2, attempts=1)
-TWICE = Limits(connect=2, read=2, attempts=2)
-DENIED = Answer(403, "AccessDenied")
-
-
-@pytest.fixture
-def bucket(moto: s3.Server, use: Callable[[dict[str, str]], None]) -> str:
-    use(moto.environment)
-    name = f"bucket-{uuid4().hex}"
-    moto.make_bucket(name)
-    return name
-
-
-@pytest.fixture
-def proxy(moto: s3.Server) -> Iterator[Proxy]:
-    with faulty(moto.endpoint_url) as proxy:
-        yield proxy
-
-
+Use = Callable[[dict[str, str]], None]
 Opener = Callable[..., S3Store]
-
-
-@pytest.fixture
-def opened(bucket: str, proxy: Proxy) -> Opener:
-    """A store that speaks through the faulty way."""
-
-    def opened(limits: Limits = QUICK, **options: Any) -> S3Store:
-        options = {"endpoint_url": proxy.endpoint_url, "part_size": PART, "concurrency": 2} | options
-        return S3Store(bucket, "prefix", limits=limits, **options)
-
-    return opened
-
-
-@pytest.fixture
-def truth(bucket: str, moto: s3.Server) -> S3Store:
-    """The same bucket with nothing in between."""
-    return S3Store(bucket, "prefix", endpoint_url=moto.endpoint_url, part_size=PART, limits=QUICK)
-
-
-def three_parts() -> Iterator[bytes]:
-    for number in range(3):
-        yield bytes([number]) * PART
+DENIED = Answer(403, "AccessDenied")
 
 
 # -- uploads in parts ---------------------------------------------------------------------------------------
@@ -138,7 +88,12 @@ def test_a_completion_whose_reply_was_lost_counts_when_the_object_is_there(
     assert truth.head(KEY) is not None
 
 
-def test_an_upload_that_is_gone_at_completion_is_missing(opened: Opener, proxy: Proxy) -> None:
+@pytest.mark.parametrize("older", [None, b"of another length"])
+def test_an_upload_that_is_gone_at_completion_is_missing(
+    opened: Opener, proxy: Proxy, truth: S3Store, older: bytes | None
+) -> None:
+    if older is not None:
+        truth.put(KEY, iter([older]))
     proxy.faults["complete"] = iter([Answer(404, "NoSuchUpload")])
     with pytest.raises(ObjectMissing):
         opened().put(KEY, three_parts())
@@ -273,6 +228,9 @@ def test_a_download_that_is_cut_goes_on_where_it_ended(opened: Opener, proxy: Pr
     truth.put(KEY, iter([body]))
     proxy.faults["get"] = iter([Cut(1), Cut(0), Cut(7 * MIB + 3), RESET, LOST])
     assert b"".join(opened(Limits(2, 2, 3)).get(KEY)) == body
+    etags = {headers["if-match"] for headers in proxy.headers["get"][2:]}
+    assert len(etags) == 1
+    assert etags != {None}
 
 
 def test_a_download_that_brings_nothing_ends_as_unreachable(opened: Opener, proxy: Proxy, truth: S3Store) -> None:
@@ -295,9 +253,7 @@ def test_a_download_never_goes_on_in_another_version(opened: Opener, proxy: Prox
         list(chunks)
 
 
-def test_a_replaced_object_is_found_out_where_the_server_looks_at_no_if_match(
-    rclone: s3.Server, use: Callable[[dict[str, str]], None]
-) -> None:
+def test_a_replaced_object_is_found_out_where_the_server_looks_at_no_if_match(rclone: s3.Server, use: Use) -> None:
     use(rclone.environment)
     rclone.make_bucket(name := f"bucket-{uuid4().hex}")
     truth = S3Store(name, endpoint_url=rclone.endpoint_url, limits=QUICK)
@@ -309,206 +265,3 @@ def test_a_replaced_object_is_found_out_where_the_server_looks_at_no_if_match(
         truth.put(KEY, iter([b"2" * 3 * MIB]))
         with pytest.raises(StoreFailed, match="replaced while it was read"):
             list(chunks)
-
-
-def certificate_for_localhost(folder: Path) -> tuple[Path, Path]:
-    """A certificate that only itself vouches for, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "certificate.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, *plain))
-    return folder / "certificate.pem", folder / "key.pem"
-
-
-# -- the way there, and the right to go it -----------------------------------------------------------------
-
-
-def calls(store: S3Store) -> list[Callable[[], object]]:
-    return [
-        lambda: store.put(KEY, iter([b"x"])),
-        lambda: store.put(KEY, three_parts()),
-        lambda: store.put_once(KEY, b"x"),
-        lambda: store.read(KEY),
-        lambda: store.head(KEY),
-        lambda: list(store.list("")),
-        lambda: list(store.uploads("")),
-        lambda: store.delete(KEY),
-    ]
-
-
-def errors(store: S3Store, wanted: type[RedkeepError], *secrets: str) -> list[RedkeepError]:
-    """Every call fails as wanted, and none of its words is a secret."""
-    found = []
-    for call in calls(store):
-        with pytest.raises(RedkeepError) as caught:
-            call()
-        assert type(caught.value) is wanted
-        shown = f"{caught.value} {caught.value.hint} {getattr(caught.value, '__notes__', '')}"
-        assert not any(secret in shown for secret in secrets)
-        assert "X-Amz" not in shown
-        found.append(caught.value)
-    return found
-
-
-def test_nobody_listening_is_unreachable(use: Callable[[dict[str, str]], None], moto: s3.Server) -> None:
-    use(moto.environment)
-    port = ReservedPort()
-    store = S3Store("bucket", endpoint_url=f"http://127.0.0.1:{port.number}", limits=QUICK)
-    for error in errors(store, StoreUnreachable, moto.secret_key):
-        assert str(error) == f"cannot connect to 127.0.0.1:{port.number} (connection refused)"
-    port.release()
-
-
-def test_a_name_that_is_none_is_unreachable(use: Callable[[dict[str, str]], None], moto: s3.Server) -> None:
-    use(moto.environment)
-    store = S3Store("bucket", endpoint_url="http://no-such-host.invalid", limits=QUICK)
-    errors(store, StoreUnreachable)
-
-
-def test_https_to_a_server_without_it_is_said_to_be_tls(use: Callable[[dict[str, str]], None], moto: s3.Server) -> None:
-    use(moto.environment)
-    store = S3Store("bucket", endpoint_url=moto.endpoint_url.replace("http:", "https:"), limits=QUICK)
-    for error in errors(store, StoreUnreachable):
-        assert "TLS with 127.0.0.1" in str(error)
-
-
-def test_over_tls_everything_works_with_the_certificate_and_nothing_without(
-    tmp_path: Path, use: Callable[[dict[str, str]], None]
-) -> None:
-    certificate, key = certificate_for_localhost(tmp_path)
-    (tmp_path / "served").mkdir()
-    with s3.rclone(tmp_path / "served", "--cert", str(certificate), "--key", str(key)) as server:
-        endpoint_url = server.endpoint_url.replace("http:", "https:")
-        use(server.environment)
-        (tmp_path / "served" / "bucket").mkdir()
-        for error in errors(S3Store("bucket", endpoint_url=endpoint_url, limits=QUICK), StoreUnreachable):
-            assert "TLS with 127.0.0.1" in str(error)
-            assert "certificate verify failed" in str(error)
-        use(server.environment | {"AWS_CA_BUNDLE": str(certificate)})
-        store = S3Store("bucket", endpoint_url=endpoint_url, part_size=PART, limits=QUICK)
-        store.put(KEY, three_parts())
-        assert b"".join(store.get(KEY)) == b"".join(three_parts())
-        store.put_once("main/manifests/a.json", b"{}")
-        assert [found.key for found in store.list("")] == ["main/manifests/a.json", KEY]
-
-
-def test_a_server_that_does_not_answer_is_unreachable(opened: Opener, proxy: Proxy) -> None:
-    proxy.faults["list"] = repeat(Slow(1))
-    with pytest.raises(StoreUnreachable, match="did not answer in time"):
-        list(opened(Limits(connect=1, read=0.2, attempts=1)).list(""))
-
-
-@pytest.mark.parametrize("wrong", ["AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"])
-def test_wrong_credentials_are_denied(rclone: s3.Server, use: Callable[[dict[str, str]], None], wrong: str) -> None:
-    rclone.make_bucket(name := f"bucket-{uuid4().hex}")
-    environment = rclone.environment | {wrong: "WRONGWRONGWRONGWRONG"}
-    use(environment)
-    store = S3Store(name, endpoint_url=rclone.endpoint_url, limits=QUICK)
-    errors(store, StoreDenied, environment["AWS_SECRET_ACCESS_KEY"], environment["AWS_ACCESS_KEY_ID"])
-
-
-def test_no_credentials_at_all_are_a_matter_of_settings(use: Callable[[dict[str, str]], None], moto: s3.Server) -> None:
-    use(s3.NO_AWS)
-    store = S3Store("bucket", endpoint_url=moto.endpoint_url, region="us-east-1", limits=QUICK)
-    for error in errors(store, StoreUnusable):
-        assert "AWS_ACCESS_KEY_ID" in error.hint
-
-
-def test_half_credentials_and_a_missing_profile_are_too(use: Callable[[dict[str, str]], None], moto: s3.Server) -> None:
-    use(s3.NO_AWS | {"AWS_ACCESS_KEY_ID": "only this"})
-    with pytest.raises(StoreUnusable, match="no usable AWS credentials"):
-        S3Store("bucket", endpoint_url=moto.endpoint_url).head(KEY)
-    use(s3.NO_AWS | {"AWS_PROFILE": "nobody"})
-    with pytest.raises(StoreUnusable, match="no usable AWS credentials"):
-        S3Store("bucket", endpoint_url=moto.endpoint_url)
-
-
-def test_a_head_that_may_not_be_asked_is_denied_not_missing(opened: Opener, proxy: Proxy) -> None:
-    proxy.faults["head"] = repeat(Answer(403, ""))
-    with pytest.raises(StoreDenied):
-        opened().head(KEY)
-
-
-def test_a_full_disk_under_the_server_leaves_nothing(small_disk: Path, use: Callable[[dict[str, str]], None]) -> None:
-    # rclone takes the part that did not fit with 200, and says 500 without a cause when it is to complete
-    with s3.rclone(small_disk) as server:
-        use(server.environment)
-        server.make_bucket("bucket")
-        store = S3Store("bucket", endpoint_url=server.endpoint_url, part_size=9 * MIB, limits=QUICK)
-        for length in (10 * MIB, 9 * MIB - 1):  # in parts, and whole
-            with pytest.raises(StoreFailed):
-                store.put(KEY, iter([bytes(length)]))
-        assert list(store.list("")) == []
-        assert list(store.uploads("")) == []
-
-
-# -- how objects are kept ----------------------------------------------------------------------------------
-
-NOW = datetime.now(UTC).replace(microsecond=0)
-
-
-def test_what_is_written_is_locked_and_only_what_is_large_changes_class(
-    moto: s3.Server, proxy: Proxy, use: Callable[[dict[str, str]], None]
-) -> None:
-    use(moto.environment)
-    moto.make_bucket(name := f"bucket-{uuid4().hex}", object_lock=True)
-    store = S3Store(
-        name,
-        endpoint_url=proxy.endpoint_url,
-        part_size=PART,
-        storage_class="STANDARD_IA",
-        object_lock=timedelta(days=30),
-        now=lambda: NOW,
-    )
-    store.put("parts", three_parts())
-    store.put("whole", iter([bytes(MIB)]))
-    store.put_once("manifest", b"{}")
-    for key, wanted in (("parts", "STANDARD_IA"), ("whole", "STANDARD_IA"), ("manifest", None)):
-        assert moto.client.head_object(Bucket=name, Key=key).get("StorageClass") == wanted
-    until = f"{NOW + timedelta(days=30):%Y-%m-%dT%H:%M:%S}"
-    for sent in (*proxy.headers["create"], *proxy.headers["put"]):
-        assert sent["x-amz-object-lock-mode"] == "COMPLIANCE"
-        assert sent["x-amz-object-lock-retain-until-date"].startswith(until)
-    store.delete("whole")
-    assert store.head("whole") is None
-
-
-def test_a_lock_on_a_bucket_without_one_is_a_matter_of_settings(bucket: str, moto: s3.Server) -> None:
-    store = S3Store(bucket, endpoint_url=moto.endpoint_url, object_lock=timedelta(days=1))
-    with pytest.raises(StoreUnusable) as caught:
-        store.put_once(KEY, b"{}")
-    assert "object_lock" in caught.value.hint
-
-
-def test_every_body_carries_a_crc32_and_may_carry_a_signed_sha256_instead(
-    bucket: str, moto: s3.Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def stored(checksums: str) -> dict[str, Any]:
-        monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", checksums)
-        store = S3Store(bucket, endpoint_url=moto.endpoint_url, part_size=PART)
-        store.put(checksums, iter([b"123456789"]))
-        found: dict[str, Any] = moto.client.head_object(Bucket=bucket, Key=checksums, ChecksumMode="ENABLED")
-        return found
-
-    assert stored("when_supported")["ChecksumCRC32"] == "y/Q5Jg=="  # the check value of CRC-32, 0xcbf43926
-    assert "ChecksumCRC32" not in stored("when_required")
-
-
-def test_lists_longer_than_a_page_are_whole(tmp_path: Path, use: Callable[[dict[str, str]], None]) -> None:
-    folder = tmp_path / "bucket" / "main"
-    folder.mkdir(parents=True)
-    for number in range(2_100):
-        (folder / f"{number:04}").touch()
-    with s3.rclone(tmp_path) as server:
-        use(server.environment)
-        store = S3Store("bucket", endpoint_url=server.endpoint_url, limits=QUICK)
-        assert [found.key for found in store.list("main/")] == [f"main/{number:04}" for number in range(2_100)]

@@ -77,10 +77,11 @@ def test_a_source_that_fails_is_heard_as_it_is() -> None:
 
 
 def test_a_body_reads_like_a_file_and_can_be_read_again() -> None:
-    body, file = PartBody(memoryview(b"0123456789")), io.BytesIO(b"0123456789")
-    assert len(body) == 10
-    for size in (3, 0, 4, None, 1):
-        assert (body.read(size), body.tell()) == (file.read(size), file.tell())
+    content = bytes(range(256)) * (2 * PartBody.BLOCK // 256) + b"the rest"
+    body, file = PartBody(memoryview(content)), io.BytesIO(content)
+    assert len(body) == len(content)
+    for asked, got in ((16_384, PartBody.BLOCK), (PartBody.BLOCK + 1, PartBody.BLOCK + 1), (16_384, 7), (1, 0)):
+        assert (body.read(asked), body.tell()) == (file.read(got), file.tell())
     for offset, whence in ((0, io.SEEK_SET), (4, io.SEEK_CUR), (-3, io.SEEK_END)):
         assert body.seek(offset, whence) == file.seek(offset, whence)
         assert body.read() == file.read()
