@@ -17,7 +17,7 @@ broker_transport_options = broker.transport_options(_control)
 result_backend_transport_options = {"global_keyprefix": f"{_control.namespace}:celery:"}
 result_expires = 7 * 86_400  # Flower and `celery result` still know last week's runs
 result_extended = True  # name and arguments beside the result
-redis_socket_keepalive = True
+redis_socket_keepalive = not broker_url.startswith("redis+socket:")  # redis-py's unix sockets do not know it
 redis_backend_health_check_interval = 30  # a firewall that dropped an idle connection is noticed here, not in a run
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None  # a control Redis that is away for an hour is waited for
@@ -37,8 +37,14 @@ task_routes = (schedule.route,)  # `celery call` would send to the default queue
 worker_concurrency = 1  # one kind of work, one at a time; more workers carry more targets
 worker_prefetch_multiplier = 1  # what waits, waits in the queue, where another worker can take it
 task_acks_late = True  # a dead worker's message is delivered again
-task_acks_on_failure_or_timeout = True  # a failure is recorded; trying again is ours to decide
+task_acks_on_failure = task_acks_on_timeout = True  # a failure is recorded; trying again is ours to decide
 task_reject_on_worker_lost = False  # would requeue without bound
+task_retry_on_worker_lost = True  # a pool child killed by the kernel: else acknowledged, and the run lost
+task_annotations = {
+    # Each task's own default of three would end a run that waits for a lease; the frame has its bounds. The delay is
+    # for a lost child, and stays well below the visibility timeout like every other.
+    "*": {"max_retries": None, "default_retry_delay": _control.retry_delay},
+}
 worker_deduplicate_successful_tasks = True  # a message delivered again after its result is known does nothing
 worker_cancel_long_running_tasks_on_connection_loss = False  # True lost the task on a broker restart
 worker_soft_shutdown_timeout = 10  # with REMAP_SIGTERM=SIGQUIT: then the message goes back at once

@@ -15,8 +15,10 @@ Edges, each speaks to one outside thing
     schedule.py    what beat sends, and to which queue
     logs.py        text or JSON, with run, task and target in each line
     server.py      one Redis or Valkey under care
+    checker.py     redis-check-rdb
     store/         an S3 bucket or a folder
     stream/        seal() and unseal(): the stages, and the sources a snapshot comes from
+    keyring.py     identity files
 
 The frame around every verb
     job/           record -> slot -> lease -> call -> classify
@@ -24,7 +26,11 @@ The frame around every verb
 Verbs
     backup.py      snapshot -> seal -> store -> manifest
     restore.py     manifest -> fetch -> unseal -> verify -> promote
+    verify.py      the same way down, nothing promoted; its verdict is kept
+    retention/     which backups go, and why: pure decide(), then remove
     catalog.py     which backups a store holds
+    verdicts.py    what is known of a backup's worth
+    holds.py       backups that are kept whatever the policy says
     check.py       what a backup needs, looked at piece by piece
     beginning.py   a new installation's files
 

@@ -85,6 +85,8 @@ def backup(job: Job, settings: Settings, target: Target) -> None:
             with job.phase("commit"):
                 job.prove()
                 manifest = _commit(store, manifest.signed(signing_key), job)
+        if shipment.stored.parts > 1:
+            _sweep_uploads(job, store, key)
     return _report(job, manifest)
 
 
@@ -129,9 +131,7 @@ def _standing(store: Store, target: str, backup_id: str, job: Job) -> Manifest |
 # -- the way ---------------------------------------------------------------------------------------------
 
 
-def _ship(
-    job: Job, snapshot: Snapshot, store: Store, key: str, compression: str, recipients: list[str]
-) -> Shipment:
+def _ship(job: Job, snapshot: Snapshot, store: Store, key: str, compression: str, recipients: list[str]) -> Shipment:
     """The snapshot's bytes through the stages into one object, measured before and after."""
 
     def report(size: int) -> None:
@@ -238,6 +238,15 @@ def _take_back(store: Store, key: str, target: str, backup_id: str) -> None:
         store.abort(upload)
     if not _is_committed(store, key, names.manifest_key(target, backup_id)):
         store.delete(key)
+
+
+def _sweep_uploads(job: Job, store: Store, key: str) -> None:
+    """End what a finished object's upload left: the reply to its beginning may have been lost, and it begun again."""
+    try:
+        for upload in list(store.uploads(key)):
+            store.abort(upload)
+    except RedkeepError as error:
+        job.warn(f"an unfinished upload of {key} may have been left in the store: {error}")
 
 
 def _is_committed(store: Store, key: str, manifest_key: str) -> bool:

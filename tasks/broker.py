@@ -10,7 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from redis.connection import parse_url
 
 from tasks.control import connect, speaking
 from tasks.settings import Control
@@ -24,20 +26,26 @@ UNACKED_INDEX = "unacked_index"
 def url(control: Control) -> str:
     """The control Redis as Celery spells it, for broker and results alike.
 
-    A unix socket has a scheme of its own there, and TLS must say how certificates are checked: they are required
-    unless the settings say otherwise.
+    Read as redis-py reads it and written anew, because the two differ: what redis-py takes from the query (`db`,
+    `password`) Celery does not see, and would then use another database than the leases; a unix socket has a scheme
+    of its own there; and TLS must say how certificates are checked: they are required unless the settings say
+    otherwise.
     """
     given = control.url.get_secret_value()
-    parts = urlsplit(given)
-    if parts.scheme == "unix":
-        query = parse_qs(parts.query)
-        user, _, password = parts.netloc.rpartition("@")[0].partition(":")
-        login = f"{quote(user)}:{quote(password)}@" if password else ""
-        return f"redis+socket://{login}{parts.path}?virtual_host={query.get('db', ['0'])[0]}"
-    if parts.scheme == "rediss" and "ssl_cert_reqs" not in parse_qs(parts.query):
-        separator = "&" if parts.query else "?"
-        return given + separator + urlencode({"ssl_cert_reqs": "required"})
-    return given
+    told: dict[str, Any] = dict(parse_url(given))  # type: ignore[no-untyped-call]
+    user, password = (quote(told.get(name, ""), safe="") for name in ("username", "password"))
+    login = f"{user}:{password}@" if user or password else ""
+    db = told.get("db", 0)
+    if "path" in told:
+        return f"redis+socket://{login}{quote(told['path'])}?virtual_host={db}"
+    host = told.get("host", "localhost")
+    shown = f"[{host}]" if ":" in host else quote(host)
+    scheme, query = urlsplit(given).scheme, urlsplit(given).query
+    tls = {name: value for name, value in parse_qsl(query) if name.startswith("ssl_")}
+    if scheme == "rediss":
+        tls.setdefault("ssl_cert_reqs", "required")
+    options = f"?{urlencode(tls)}" if tls else ""
+    return f"{scheme}://{login}{shown}:{told.get('port', 6379)}/{db}{options}"
 
 
 def transport_options(control: Control) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
+import uuid
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,14 @@ from typing import Any
 
 from celery import Celery, Task, signals
 from celery.exceptions import Ignore
+from kombu.exceptions import OperationalError
 
 from tasks import backup as backup_verb
-from tasks import broker, control, job, logs
-from tasks.errors import RedkeepError, RunCancelled, Unexpected, UnknownTarget, WorkerLost
+from tasks import broker, control, job, logs, names
+from tasks import drill as drill_verb
+from tasks import retention as retention_verb
+from tasks import verify as verify_verb
+from tasks.errors import ControlUnreachable, RedkeepError, RunCancelled, Unexpected, UnknownTarget, WorkerLost
 from tasks.records import Records
 from tasks.settings import Settings, Target, current, target_of
 
@@ -48,8 +53,17 @@ app = Celery("redkeep")
 app.config_from_object(_celeryconfig())
 
 
-VERBS: dict[str, Verb] = {"tasks.backup": backup_verb.backup}
+VERBS: dict[str, Verb] = {
+    "tasks.backup": backup_verb.backup,
+    "tasks.drill": drill_verb.drill,
+    "tasks.retention": retention_verb.retention,
+    "tasks.verify": verify_verb.verify,
+}
 """What each task does; also for a process without a broker."""
+
+
+RETENTION_EXPIRES = 86_400
+"""Seconds after which the schedule's own retention has been at it."""
 
 
 # -- tasks -------------------------------------------------------------------------------------------------
@@ -57,11 +71,65 @@ VERBS: dict[str, Verb] = {"tasks.backup": backup_verb.backup}
 
 @app.task(bind=True, name="tasks.backup")
 def backup(task: Task[Any, Any], /, target: str, *, slot: str | None = None, by: str = "", **_: Any) -> dict[str, Any]:
-    """Take one backup of a target."""
+    """Take one backup of a target, and have retention look at what there is then."""
+    done = _conduct(task, target, slot, by)
+    if done["outcome"] == "succeeded":
+        _have_retention(done)
+    return done
+
+
+@app.task(bind=True, name="tasks.verify")
+def verify(task: Task[Any, Any], /, target: str, *, slot: str | None = None, by: str = "", **_: Any) -> dict[str, Any]:
+    """Verify a target's newest backup."""
     return _conduct(task, target, slot, by)
 
 
-def _conduct(task: Task[Any, Any], target_name: str, slot: str | None, by: str) -> dict[str, Any]:
+@app.task(bind=True, name="tasks.drill")
+def drill(
+    task: Task[Any, Any], /, target: str, *, slot: str | None = None, by: str = "", backup: str = "latest", **_: Any
+) -> dict[str, Any]:
+    """Bring a target's newest backup back into a throwaway server, and judge it."""
+    return _conduct(task, target, slot, by, backup=str(backup))
+
+
+@app.task(bind=True, name="tasks.retention")
+def retention(
+    task: Task[Any, Any], /, target: str, *, slot: str | None = None, by: str = "", dry_run: bool = False, **_: Any
+) -> dict[str, Any]:
+    """Remove the backups of a target that its policy lets go."""
+    return _conduct(task, target, slot, by, dry_run=dry_run)
+
+
+def _have_retention(backup_done: dict[str, Any]) -> None:
+    """Send retention after a backup: once for that backup, however often its message comes; and, as the schedule's
+    own, not while it is paused. The backup stands whether or not this can be sent, and retention comes by schedule
+    too, so a broker that is away just now is only logged."""
+    run_id, target = str(backup_done["id"]), str(backup_done["target"])
+    kwargs: dict[str, Any] = {"by": f"backup {run_id[:8]}"}
+    if backup_done["slot"]:
+        kwargs["slot"] = names.slot_after(backup_done["slot"], "tasks.retention")
+    try:
+        app.send_task(
+            "tasks.retention",
+            [target],
+            kwargs,
+            task_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{run_id} retention")),
+            expires=RETENTION_EXPIRES,
+            retry=False,
+        )
+    except (OperationalError, ControlUnreachable) as error:
+        logging.getLogger(__name__).warning("retention could not be sent after backup %s: %s", run_id, error)
+
+
+def _conduct(
+    task: Task[Any, Any],
+    target_name: str,
+    slot: str | None,
+    by: str,
+    *,
+    dry_run: bool = False,
+    backup: str = "latest",
+) -> dict[str, Any]:
     settings = current()
     properties: dict[str, Any] = task.request.properties or {}
     ticket = job.Ticket(
@@ -70,13 +138,17 @@ def _conduct(task: Task[Any, Any], target_name: str, slot: str | None, by: str) 
         target=str(target_name),
         slot=slot,
         by=by or "manual",
+        dry_run=dry_run,
+        backup=backup,
         keep_message=broker.keep_message(settings.control, properties["delivery_tag"]),
     )
     with logs.about(run=ticket.run_id, task=ticket.task, target=ticket.target):
         try:
             return conduct(VERBS[ticket.task], ticket, settings)
         except job.Again as again:
-            raise task.retry(countdown=again.delay, max_retries=None, exc=again) from None
+            raise task.retry(countdown=again.delay, exc=again) from None
+        except ControlUnreachable as unreachable:  # before there was a record: nothing was begun
+            raise task.retry(countdown=settings.control.retry_delay, exc=unreachable) from None
         except RunCancelled:
             task.update_state(state="REVOKED")
             raise Ignore from None
@@ -107,7 +179,7 @@ def _note_sending(sender: str = "", headers: dict[str, Any] | None = None, body:
     if headers is None or not sender.startswith("tasks."):
         return
     args, kwargs, _embedded = body
-    target = str(args[0]) if args else ""
+    target = str(args[0] if args else kwargs.get("target", ""))
     by = str(kwargs.get("by") or "manual")
     client = control.connect(current().control)
     try:

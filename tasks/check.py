@@ -6,11 +6,14 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import SecretStr
+from redis.connection import parse_url
 
 from tasks import control as control_redis
 from tasks import names
-from tasks.errors import KeyInvalid, ObjectExists, RedkeepError
+from tasks.errors import ControlUnreachable, KeyInvalid, RedkeepError
 from tasks.manifest import public_key_of, read_signing_key
 from tasks.schedule import queue_for
 from tasks.server import Server
@@ -41,12 +44,17 @@ def check(settings: Settings, targets: list[Target], serving: Queues) -> Iterato
     Args:
         serving: asks the workers which queues they take from, by worker name.
     """
-    yield from _safely("control", lambda: _control(settings))
+    control = list(_safely("control", lambda: _control(settings, targets)))
+    reached = any(each.level == "ok" for each in control)
+    yield from control
     yield from _safely("keys", lambda: _keys(settings))
     yield from _safely("store", lambda: _store(open_store(**settings.store.arguments())))
     for target in targets:
         yield from _safely(f"{target.name}: server", lambda target=target: _server(target))  # type: ignore[misc]
-    yield from _safely("workers", lambda: _workers(settings, targets, serving()))
+    if reached:
+        yield from _safely("workers", lambda: _workers(settings, targets, serving()))
+    else:
+        yield Finding("workers", "fail", "nobody can be asked without the control Redis", ControlUnreachable.hint)
 
 
 def _safely(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
@@ -57,11 +65,13 @@ def _safely(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Findin
         yield Finding(what, "fail", str(error), error.hint)
 
 
-def _control(settings: Settings) -> Iterator[Finding]:
+def _control(settings: Settings, targets: list[Target]) -> Iterator[Finding]:
+    keys = names.Keys(settings.control.namespace)
     client = control_redis.connect(settings.control)
     try:
         with control_redis.speaking(client):
             memory, persistence = client.info("memory"), client.info("persistence")
+            paused = {target.name: client.hgetall(keys.paused(target.name)) for target in targets}
     finally:
         client.close()
     yield Finding("control", "ok", names.masked_url(settings.control.url.get_secret_value()))
@@ -71,15 +81,25 @@ def _control(settings: Settings) -> Iterator[Finding]:
         yield Finding("control", "fail", f"it may evict leases and messages ({policy})", remedy)
     if not persistence.get("aof_enabled"):
         yield Finding("control", "warn", "no AOF: a crash loses queued runs and records", "Set appendonly yes there.")
-    same = [
-        target.name
-        for target in settings.target
-        if names.masked_url(target.url.get_secret_value()).rsplit("/", 1)[0]
-        == names.masked_url(settings.control.url.get_secret_value()).rsplit("/", 1)[0]
-    ]
+    same = [target.name for target in settings.target if _place(target.url) == _place(settings.control.url)]
     if same:
         remedy = "Give it a small Redis of its own, so that runs can be recorded while this one is down."
         yield Finding("control", "warn", f"it is the server under care ({', '.join(same)})", remedy)
+    for name, tasks in paused.items():
+        yield from _pauses(name, tasks)
+
+
+def _place(url: SecretStr) -> tuple[str, str, int]:
+    """Which server that is, whatever its database and user."""
+    told: dict[str, Any] = dict(parse_url(url.get_secret_value()))  # type: ignore[no-untyped-call]
+    return told.get("path", ""), told.get("host", "localhost"), told.get("port", 6379)
+
+
+def _pauses(target: str, paused: dict[str, str]) -> Iterator[Finding]:
+    for task, why in sorted(paused.items()):
+        what = "everything" if task == "*" else task.removeprefix("tasks.")
+        remedy = f"redkeep resume {target}{'' if task == '*' else f' {what}'}"
+        yield Finding(f"{target}: schedule", "warn", f"{what} is paused, {why}", remedy)
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:
@@ -144,15 +164,10 @@ def _store(store: Store) -> Iterator[Finding]:
         if store.read(probe) != b"redkeep":
             yield Finding("store", "fail", "it does not give back what was written", "Do not use this store.")
             return
-        try:
-            store.put_once(probe, b"another")
-            conditional = False
-        except ObjectExists:
-            conditional = True
     finally:
         store.delete(probe)
     yield Finding("store", "ok", f"{store.url} writes, reads, lists and deletes")
-    if not conditional:
+    if not store.exclusive(probe):
         remedy = "Slots and unique keys still keep runs apart; a server with If-None-Match keeps two hosts apart too."
         yield Finding("store", "warn", "it replaced an object that was there", remedy)
 

@@ -27,15 +27,17 @@ command sent here may safely run twice."""
 
 def connect(control: Control) -> Client:
     """A client whose answers are text. Connects on first use; the caller closes it."""
+    url = control.url.get_secret_value()
+    tcp = {} if url.startswith("unix:") else {"socket_keepalive": True}  # which redis-py's unix sockets do not know
     return redis.Redis.from_url(
-        control.url.get_secret_value(),
+        url,
         decode_responses=True,
         protocol=2,
         socket_timeout=TIMEOUT,
         socket_connect_timeout=TIMEOUT,
-        socket_keepalive=True,
         health_check_interval=30,
         retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), 3),
+        **tcp,
     )
 
 

@@ -53,6 +53,7 @@ def formatter(kind: str) -> logging.Formatter:
 
 
 def dress(logger: logging.Logger, kind: str) -> None:
-    """Have all of a logger's handlers write so."""
+    """Have all of a logger's handlers write so; and keep botocore's remarks about credentials out of every run."""
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     for handler in logger.handlers:
         handler.setFormatter(formatter(kind))

@@ -38,6 +38,7 @@ class ServerFacts(Part):
     run_id: str
     role: str
     mode: str
+    used_memory: int | None = None
 
 
 class SourceFacts(Part):
@@ -98,21 +99,27 @@ class Manifest(Part):
             ManifestTooNew: a newer redkeep wrote it.
             ManifestInvalid: it is not a manifest.
         """
+        if len(body) > MAX_BYTES:
+            raise ManifestInvalid("not a manifest", detail=f"longer than {MAX_BYTES} bytes")
         try:
-            raw = json.loads(body)
+            raw = json.loads(body, parse_int=_number)
         except (ValueError, RecursionError):
             raise ManifestInvalid("not a manifest", detail="not JSON") from None
         version = raw.get("format_version") if isinstance(raw, dict) else None
-        if not isinstance(version, int) or isinstance(version, bool):
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
             raise ManifestInvalid("not a manifest", detail="no format_version")
         if version > FORMAT_VERSION:
             raise ManifestTooNew(f"the manifest has format {version}, known here is {FORMAT_VERSION}")
         try:
-            return cls.model_validate(raw)
+            manifest = cls.model_validate(raw)
+            manifest.signed_form()
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             field = ".".join(str(step) for step in first["loc"])
             raise ManifestInvalid("not a manifest", detail=f"{field}: {first['msg'].lower()}") from None
+        except (ValueError, RecursionError):  # NaN, 1e999, half a surrogate pair, a thousand brackets
+            raise ManifestInvalid("not a manifest", detail="it has no canonical form (RFC 8785)") from None
+        return manifest
 
     def signed(self, key: Ed25519PrivateKey | None) -> Self:
         """The same manifest with that signature; without a key, without one."""
@@ -143,11 +150,18 @@ class Manifest(Part):
 
     def signed_form(self) -> bytes:
         """The bytes that a signature covers."""
-        return _canonical(self.model_dump(mode="json", exclude={"signature"}))
+        told = self._told()
+        told.pop("signature", None)
+        return _canonical(told)
 
     def body(self) -> bytes:
         """The bytes that go to the store."""
-        return _canonical(self.model_dump(mode="json"))
+        return _canonical(self._told())
+
+    def _told(self) -> dict[str, Any]:
+        """What was written here, and nothing that only a default knows: a field that a later redkeep adds must not
+        turn up in an older manifest and spoil its signature."""
+        return self.model_dump(exclude_unset=True) | {"format_version": self.format_version}
 
 
 def read_signing_key(pem: bytes) -> Ed25519PrivateKey:
@@ -168,6 +182,12 @@ def read_signing_key(pem: bytes) -> Ed25519PrivateKey:
 def public_key_of(key: Ed25519PrivateKey) -> str:
     """The signer's public key in base64, as `trusted_signers` lists it."""
     return _base64(key.public_key().public_bytes_raw())
+
+
+def _number(text: str) -> int | float:
+    """As RFC 8785 reads an integer: a double, where it is too large to be exact as one."""
+    value = int(text)
+    return value if abs(value) < 2**53 else float(text)
 
 
 def _canonical(raw: dict[str, Any]) -> bytes:

@@ -14,13 +14,16 @@ from urllib.parse import SplitResult, urlsplit
 
 __all__ = [
     "Keys",
+    "hold_key",
     "manifest_key",
     "masked_url",
     "new_nonce",
     "queue_of",
+    "resources_of",
     "slot_id",
     "slot_name",
     "snapshot_key",
+    "verdict_key",
 ]
 
 QUEUES = {
@@ -38,6 +41,13 @@ QUEUES = {
 
 NEAR = frozenset({"backup", "tidy", "rewrite"})
 """The queues whose worker stands beside the server's files; a target's `worker` gives them a suffix."""
+
+CALM = frozenset({"drill", "verify", "retention", "watch"})
+"""The tasks that make no server fork or churn its memory: each holds a resource of its own."""
+
+RESTORE_SECRET = "redkeep-restore-"
+"""What a server's one-time `masterauth` begins with while a snapshot is restored into it; so a server that a killed
+restore has left behind can be told from any other replica."""
 
 STAGE_SUFFIX = {"zstd": "zst", "gzip": "gz", "age": "age"}
 _ID = re.compile(r"\d{8}T\d{6}Z(-[0-9a-f]{8})?")
@@ -77,6 +87,15 @@ def slot_name(task: str, target: str, due: datetime) -> str:
     'tasks.backup/main/2026-11-23T11:07Z'
     """
     return f"{task}/{target}/{due.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+
+
+def slot_after(slot: str, task: str) -> str:
+    """The slot of what follows a scheduled run by itself: the same minute, another task.
+
+    >>> slot_after("tasks.backup/main/2026-11-23T11:07Z", "tasks.retention")
+    'tasks.retention/main/2026-11-23T11:07Z'
+    """
+    return f"{task}/{slot.partition('/')[2]}"
 
 
 def slot_id(slot: str) -> str:
@@ -154,6 +173,80 @@ def manifest_key(target: str, backup_id: str) -> str:
     return f"{manifest_prefix(target)}{backup_id}.json"
 
 
+def snapshot_prefix(target: str) -> str:
+    """
+    >>> snapshot_prefix("main")
+    'main/snapshots/'
+    """
+    return f"{target}/snapshots/"
+
+
+def is_snapshot_key(target: str, key: str) -> bool:
+    """Whether an object may be a snapshot of that target.
+
+    >>> is_snapshot_key("main", "main/snapshots/x.rdb"), is_snapshot_key("main", "main/snapshots/../../x")
+    (True, False)
+    """
+    name = key.removeprefix(snapshot_prefix(target))
+    return name != key and "/" not in name and not name.startswith(".")
+
+
+def verdict_prefix(target: str, backup_id: str = "") -> str:
+    """Every verdict of the target; with an id, all that was said of that backup and of no other.
+
+    >>> verdict_prefix("main"), verdict_prefix("main", "20261123T110700Z")
+    ('main/verdicts/', 'main/verdicts/20261123T110700Z.')
+    """
+    return f"{target}/verdicts/" + (f"{backup_id}." if backup_id else "")
+
+
+def verdict_key(target: str, backup_id: str, nonce: str = "") -> str:
+    """What is known of a backup's worth; with a nonce, one thing said of it that is still to be merged into that.
+
+    >>> verdict_key("main", "20261123T110700Z")
+    'main/verdicts/20261123T110700Z.json'
+    >>> verdict_key("main", "20261123T110700Z", "1a2b3c4d5e6f7081")
+    'main/verdicts/20261123T110700Z.1a2b3c4d5e6f7081.json'
+    """
+    return f"{verdict_prefix(target, backup_id)}{nonce + '.' if nonce else ''}json"
+
+
+def removal_key(target: str, backup_id: str) -> str:
+    """The note that a backup is being removed.
+
+    >>> removal_key("main", "20261123T110700Z")
+    'main/verdicts/20261123T110700Z.removing.json'
+    """
+    return verdict_key(target, backup_id, "removing")
+
+
+def hold_prefix(target: str) -> str:
+    """
+    >>> hold_prefix("main")
+    'main/holds/'
+    """
+    return f"{target}/holds/"
+
+
+def hold_key(target: str, backup_id: str) -> str:
+    """Its presence keeps the backup, whatever stands in it.
+
+    >>> hold_key("main", "20261123T110700Z")
+    'main/holds/20261123T110700Z.json'
+    """
+    return f"{hold_prefix(target)}{backup_id}.json"
+
+
+def id_in(key: str) -> str:
+    """The backup id that the name of a manifest, verdict or hold begins with; empty where it is none.
+
+    >>> id_in("main/verdicts/20261123T110700Z-1a2b3c4d.1a2b3c4d5e6f7081.json"), id_in("main/holds/readme.json")
+    ('20261123T110700Z-1a2b3c4d', '')
+    """
+    found = key.rpartition("/")[2].partition(".")[0]
+    return found if is_backup_id(found) else ""
+
+
 # -- queues ----------------------------------------------------------------------------------------------
 
 
@@ -165,6 +258,22 @@ def queue_of(task: str, worker: str | None = None) -> str:
     """
     queue = QUEUES[task.removeprefix("tasks.")]
     return f"{queue}.{worker}" if worker and queue in NEAR else queue
+
+
+# -- leases ----------------------------------------------------------------------------------------------
+
+
+def resources_of(task: str, target: str, host: str | None = None) -> list[str]:
+    """What a run holds alone while it works. Whatever forks or churns memory meets neither its like on the target nor,
+    where targets name their machine, on the host; the others meet only themselves.
+
+    >>> resources_of("tasks.backup", "main", "db1"), resources_of("tasks.verify", "main", "db1")
+    (['target:main', 'host:db1'], ['verify:main'])
+    """
+    kind = task.removeprefix("tasks.")
+    if kind in CALM:
+        return [f"{kind}:{target}"]
+    return [f"target:{target}", *([f"host:{host}"] if host else [])]
 
 
 # -- keys in the control Redis ---------------------------------------------------------------------------
@@ -181,7 +290,7 @@ class Keys:
     namespace: str
 
     def lease(self, resource: str) -> str:
-        """Who may fork there now. A resource is ``target:main`` or ``host:db1``.
+        """Who works there now. A resource is one of :func:`resources_of`, like ``target:main`` or ``host:db1``.
 
         >>> Keys("redkeep").lease("target:main")
         'redkeep:lease:target:main'
@@ -216,7 +325,7 @@ class Keys:
         return f"{self.namespace}:runs:{target}:{task}"
 
     def indexes(self) -> str:
-        """The names of all the indexes that exist, a set."""
+        """The names of all the indexes, by the time they last grew."""
         return f"{self.namespace}:runs"
 
     def paused(self, target: str) -> str:

@@ -14,11 +14,14 @@ from typing import Any
 from celery.beat import BeatLazyFunc
 from celery.schedules import crontab
 
-from tasks.names import queue_of, slot_name
+from tasks.names import QUEUES, queue_of, slot_name
 from tasks.settings import Settings, Target, current
+from tasks.settings.models import Verify
 
 __all__ = ["beat_schedule", "due_times", "last_due", "queue_for", "queues", "route", "schedules_of", "slot_now"]
 
+RETENTION = "53 5 * * *"
+"""When retention comes without a backup before it."""
 DAYS = 366 * 5
 """How far back a due time is looked for: a crontab for 29 February falls due every four years."""
 
@@ -28,13 +31,22 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     return {
         f"{task.removeprefix('tasks.')} {target.name}": _entry(task, target.name, line)
         for target in settings.target
-        for task, line in schedules_of(target).items()
+        for task, line in schedules_of(settings, target).items()
     }
 
 
-def schedules_of(target: Target) -> dict[str, str]:
-    """The crontab of each task that the schedule starts for this target."""
-    wanted = {"tasks.backup": target.backup.schedule}
+def schedules_of(settings: Settings, target: Target) -> dict[str, str]:
+    """The crontab of each task that the schedule starts for this target.
+
+    Retention follows each good backup by itself; once a day it comes by schedule as well, for what those left.
+    Verify is scheduled where it is asked for, and else where there is an identity to open a backup with.
+    """
+    verify = target.verify or (Verify() if settings.encryption.identity_files else None)
+    wanted = {
+        "tasks.backup": target.backup.schedule,
+        "tasks.retention": "off" if target.backup.schedule == "off" else RETENTION,
+        "tasks.verify": verify.schedule if verify else "off",
+    }
     return {task: line for task, line in wanted.items() if line != "off"}
 
 
@@ -112,6 +124,7 @@ def queue_for(settings: Settings, task: str, target: object) -> str:
 
 def route(name: str, args: Any, kwargs: Any, options: Any, task: Any = None, **_: Any) -> dict[str, str] | None:
     """Celery's router: the queue of a message, by its task and its target."""
-    if not name.startswith("tasks."):
+    if not name.startswith("tasks.") or name.removeprefix("tasks.") not in QUEUES:
         return None
-    return {"queue": queue_for(current(), name, args[0] if args else None)}
+    target = args[0] if args else (kwargs or {}).get("target")
+    return {"queue": queue_for(current(), name, target)}

@@ -61,7 +61,7 @@ class Server:
             retry=Retry(NoBackoff(), 0),
             socket_timeout=timeout,
             socket_connect_timeout=min(timeout, 5.0),
-            socket_keepalive=True,
+            **({} if url.startswith("unix:") else {"socket_keepalive": True}),  # unknown to redis-py's unix sockets
         )
         self._connection: Any = None
 
@@ -111,6 +111,11 @@ class Server:
             found |= dict(zip(texts[::2], texts[1::2], strict=True))
         return found
 
+    def local_address(self) -> str:
+        """The address of this host that the server sees us by; of loopback, over a unix socket."""
+        here = self._connection._sock.getsockname()
+        return str(here[0]) if isinstance(here, tuple) else "127.0.0.1"
+
     # -- what it is and does -----------------------------------------------------------------------------
 
     def facts(self) -> ServerFacts:
@@ -119,7 +124,7 @@ class Server:
         Raises:
             ServerUnsupported: older than Redis 6.2.
         """
-        info = self.info("server") | self.info("replication")
+        info = self.info("server") | self.info("replication") | self.info("memory")
         vendor = "valkey" if info.get("server_name") == "valkey" else "redis"
         version = info.get("valkey_version") or info.get("redis_version", "0")
         if vendor == "redis" and tuple(int(part) for part in version.split(".")[:2]) < (6, 2):
@@ -130,6 +135,7 @@ class Server:
             run_id=info["run_id"],
             role=info["role"],
             mode=info.get("redis_mode") or info.get("server_mode", "standalone"),
+            used_memory=int(info["used_memory"]),
         )
 
     def check_role(self, *, accept_replica: bool) -> None:

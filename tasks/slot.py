@@ -20,7 +20,10 @@ id refuses for ever."""
 
 _CLAIM = """
 local owner, state = redis.call('HGET', KEYS[1], 'task_id'), redis.call('HGET', KEYS[1], 'state')
-if state == 'committed' then return {state, owner} end
+if state == 'committed' then
+  if owner == ARGV[1] then return {'claimed', owner} end
+  return {state, owner}
+end
 if owner and owner ~= ARGV[1] then return {'held', owner} end
 redis.call('HSET', KEYS[1], 'task_id', ARGV[1], 'state', 'claimed')
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -44,8 +47,11 @@ class Slot:
     def claim(self, ttl: float) -> None:
         """Claim it, or hold on to it, for `ttl` seconds.
 
+        A task that has committed it enters again as well and leaves it committed: an earlier attempt died before it
+        could say so, and the verb will find what that one did.
+
         Raises:
-            SlotCommitted: it is done.
+            SlotCommitted: another task has done it.
             SlotBusy: another task is doing it.
         """
         with speaking(self.client):

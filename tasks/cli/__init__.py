@@ -29,7 +29,11 @@ COMMANDS = {
     "history": "look.history",
     "show": "look.show",
     "backups": "shelf.backups",
+    "verify": "prove.verify",
     "fetch": "shelf.fetch",
+    "hold": "keeping.hold",
+    "release": "keeping.release",
+    "acknowledge": "keeping.acknowledge",
     "worker": "processes.worker",
     "beat": "processes.beat",
     "flower": "processes.flower",
@@ -49,6 +53,12 @@ class _Commands(DYMGroup):  # type: ignore[misc]
         module, _, name = place.partition(".")
         found: click.Command = getattr(importlib.import_module(f"tasks.cli.{module}"), name)
         return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Each command's first sentence whole: click would cut it off at the line's end."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, each.get_short_help_str(limit=500)) for name, each in found if each is not None])
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 from kombu.exceptions import OperationalError
+from rich.text import Text
 
 from tasks.beginning import begin
+from tasks.check import Finding
 from tasks.check import check as findings
-from tasks.cli.terminal import emit, errors_told, json_option, out, table
+from tasks.cli.terminal import emit, errors_told, json_option, out, say, show_table
 from tasks.errors import ControlUnreachable
-from tasks.settings import current, target_of, where
+from tasks.settings import SYSTEM_WIDE, current, target_of, where
 
 __all__ = ["check", "init"]
 
@@ -24,18 +27,27 @@ ANSWER_WITHIN = 1.0
 
 @click.command()
 @click.argument("folder", default=".", type=click.Path(path_type=Path, file_okay=False), metavar="[DIR]")
+@click.option("--redis", "server", default="redis://127.0.0.1:6379", show_default=True, help="The Redis under care.")
+@click.option("--data-dir", default="", help="Where its files are seen from here.")
+@click.option("--control", default="redis://127.0.0.1:6379/0", show_default=True, help="The control Redis.")
+@click.option("--store", default="file:///var/backups/redkeep", show_default=True, help="Or s3://bucket/prefix.")
+@click.option("--endpoint-url", default="", help="The S3-compatible server, where it is not AWS.")
+@click.option("--region", default="", help="The bucket's region.")
 @json_option
 @errors_told
-def init(folder: Path, as_json: bool) -> None:
+def init(folder: Path, as_json: bool, **answers: str) -> None:
     """Write a commented redkeep.toml and the keys into DIR. Overwrites nothing."""
-    written = begin(folder.absolute())
+    written = begin(folder.absolute(), **answers)
     if as_json:
         emit({name: str(value) for name, value in vars(written).items()})
         return
-    out.print(f"Wrote {written.settings}, {written.identity.name} and {written.signing_key.name}. Now:")
-    out.print(f"  1. Copy {written.identity} off this host, then delete it here: it alone reads the backups.")
-    out.print(f"  2. Name your Redis and your store in {written.settings}.")
-    out.print(f"  3. export REDKEEP_CONFIG={written.settings}; redkeep check")
+    steps = [
+        f"Wrote {written.settings}, {written.identity.name} and {written.signing_key.name}. Now:",
+        f"  1. Copy {written.identity} off this host, then delete it here: it alone reads the backups.",
+        f"  2. Name your Redis and your store in {written.settings}.",
+        f"  3. {_named(written.settings)}redkeep check",
+    ]
+    out.print("\n".join(steps), markup=False)
 
 
 @click.command()
@@ -50,14 +62,19 @@ def check(target: str | None, as_json: bool) -> None:
     if as_json:
         emit([vars(each) for each in found])
     else:
-        out.print(f"[dim]{where()}[/]")
-        shown = table("", "WHAT", "FOUND", wrap="yes")
-        for each in found:
-            told = each.told.replace("[", r"\[")
-            remedy = f"\n[dim]-> {each.remedy.replace('[', chr(92) + '[')}[/]" if each.remedy else ""
-            shown.add_row(f"[{LEVELS[each.level]}]{each.level}[/]", each.what, told + remedy)
-        out.print(shown)
+        say(str(where()), "dim")
+        show_table(("", "WHAT", "FOUND"), [_row(each) for each in found], fold=True)
     sys.exit(1 if any(each.level == "fail" for each in found) else 0)
+
+
+def _named(settings: Path) -> str:
+    """What it takes for the other commands to find these settings."""
+    return "" if settings == SYSTEM_WIDE else f"export REDKEEP_CONFIG={shlex.quote(str(settings))}; "
+
+
+def _row(found: Finding) -> list[Text | str]:
+    remedy = (f"\n-> {found.remedy}", "dim") if found.remedy else ""
+    return [Text(found.level, LEVELS[found.level]), found.what, Text.assemble(found.told, remedy)]
 
 
 def _serving() -> dict[str, list[str]]:

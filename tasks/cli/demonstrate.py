@@ -16,7 +16,10 @@ __all__ = ["demo"]
 @click.option("--megabytes", default=MEGABYTES, show_default=True, type=click.IntRange(1, 20_000), help="Of data.")
 @errors_told
 def demo(stay: bool, megabytes: int) -> None:
-    """Show all of it: data, servers, worker, beat, Flower, backups, and the way back. Needs nothing, leaves nothing."""
+    """Show all of it on this machine, and leave nothing.
+
+    Data, servers, worker, beat, Flower, backups, and the way back, in one temporary folder.
+    """
     out.print("[bold]redkeep demo[/]: everything runs on loopback, in one temporary folder.")
     tell(_say, stay=stay, megabytes=megabytes)
     out.print("[bold green]Done.[/]")

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+from rich.text import Text
 
 from tasks import control
-from tasks.cli.terminal import age, clock, emit, errors_told, json_option, out, say, seconds, size, table
+from tasks.cli.terminal import age, clock, emit, errors_told, json_option, out, say, seconds, show_table, size
+from tasks.names import QUEUES
 from tasks.records import FINAL, Record, Records
 from tasks.settings import current, target_of
 
-__all__ = ["history", "records", "show"]
+__all__ = ["history", "reach_control", "records", "show"]
 
 STYLE = {
     "succeeded": "green",
@@ -24,6 +26,8 @@ STYLE = {
     "failed": "red",
     "died": "red",
 }
+MOMENTS = ("created", "started", "ended")
+COLUMNS = ("RUN", "SENT", "TASK", "TARGET", "OUTCOME", "TOOK>", "RDB>", "STORED>", "BY", "NOTE")
 BYTES = ("bytes", "stored_bytes", "cow_bytes")
 
 
@@ -37,9 +41,23 @@ def records() -> Iterator[Records]:
         client.close()
 
 
+def reach_control() -> None:
+    """For what asks through Celery, which goes on trying for several seconds.
+
+    Raises:
+        ControlUnreachable: nobody can be asked.
+    """
+    client = control.connect(current().control)
+    try:
+        with control.speaking(client):
+            client.ping()
+    finally:
+        client.close()
+
+
 @click.command()
 @click.argument("target", required=False)
-@click.option("--task", help="Only this task, like backup.")
+@click.option("--task", type=click.Choice(sorted(QUEUES)), metavar="TASK", help="Only this task, like backup.")
 @click.option("--outcome", type=click.Choice([*sorted(FINAL), "queued", "waiting", "running"]))
 @click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
 @json_option
@@ -48,36 +66,33 @@ def history(target: str | None, task: str | None, outcome: str | None, limit: in
     """Runs, newest first."""
     if target is not None:
         target_of(current(), target)
-    named = f"tasks.{task.removeprefix('tasks.')}" if task else None
+    named = f"tasks.{task}" if task else None
     with records() as kept:
         found = [run for run in kept.newest(target, named, limit=limit) if outcome in (None, run.state)]
     if as_json:
         emit([run.result() | {"sent": clock(run.moment("created"))} for run in found])
         return
     if not found:
-        say("No runs yet. Start one with `redkeep run backup TARGET`.")
+        asked = target or task or outcome
+        say("No such run." if asked else "No runs yet. Start one with `redkeep run backup TARGET`.")
         return
-    shown = table("RUN", "SENT", "TASK", "TARGET", "OUTCOME", "TOOK>", "RDB>", "STORED>", "BY", "NOTE")
-    for run in found:
-        shown.add_row(*_row(run))
-    out.print(shown)
+    show_table(COLUMNS, [_row(run) for run in found], drop=("BY", "RDB", "TOOK", "STORED"))
 
 
-def _row(run: Record) -> list[str]:
+def _row(run: Record) -> list[Text | str]:
     figures, error = run.get("figures", {}), run.get("error") or {}
     note = error.get("message", "") or "; ".join(run.get("warnings", []))
-    style = STYLE.get(run.state, "")
     return [
         run.id[:8],
         age(run.moment("created")),
         str(run.get("task", "")).removeprefix("tasks."),
         str(run.get("target", "")),
-        f"[{style}]{run.state}[/]" if style else run.state,
+        Text(run.state, STYLE.get(run.state, "")),
         seconds(_took(run)),
         size(figures.get("bytes")),
         size(figures.get("stored_bytes")),
         str(run.get("by", "")),
-        note.replace("[", r"\["),
+        note,
     ]
 
 
@@ -95,10 +110,17 @@ def show(run: str, as_json: bool) -> None:
     with records() as kept:
         found = kept.find(run)
     if as_json:
-        emit(found.result() | {name: found.get(name) for name in ("by", "host", "fence", "attempts", "warnings")})
+        emit(found.result() | _more(found))
         return
     for name, value in _told(found):
-        out.print(f"[bold]{name:<12}[/]", value.replace("[", r"\["))
+        out.print(Text.assemble((f"{name:<14} ", "bold"), value))
+
+
+def _more(run: Record) -> dict[str, Any]:
+    moments = {name: clock(run.moment(name)) if run.moment(name) else None for name in MOMENTS}
+    facts = {"by": run.get("by"), "host": run.get("host"), "fence": int(run.get("fence") or 0)}
+    lists = {name: run.get(name) or [] for name in ("attempts", "warnings")}
+    return moments | facts | lists | {"progress": run.get("progress") or {}}
 
 
 def _told(run: Record) -> Iterator[tuple[str, str]]:
@@ -107,10 +129,14 @@ def _told(run: Record) -> Iterator[tuple[str, str]]:
     yield "outcome", run.state
     yield "slot", run.get("slot", "none: started by hand")
     yield "by", run.get("by", "")
-    for name in ("created", "started", "ended"):
+    for name in MOMENTS:
         yield name, f"{clock(run.moment(name))}  ({age(run.moment(name))})"
     yield "host", run.get("host", "-")
     yield "fence", str(run.get("fence", "-"))
+    if run.state == "running" and (progress := run.get("progress")):
+        told = f"{progress.get('phase', '')}"
+        done = f", {size(progress['bytes'])} of about {size(progress['total'])}" if "bytes" in progress else ""
+        yield "now", told + done
     for attempt in run.get("attempts", []):
         yield "attempt", f"{attempt['outcome']} on {attempt.get('host')}"
     if error := run.get("error"):

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-import getpass
 import itertools
-import socket
+import signal
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import click
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import Progress, TaskID
+from rich.text import Text
 
+from tasks.cli.bar import progress_bar
 from tasks.cli.look import records
-from tasks.cli.terminal import emit, err, errors_told, json_option, out, say, seconds, show_error, size
-from tasks.errors import NoWorker, RedkeepError, RunUnknown, WorkerLost, recorded
+from tasks.cli.terminal import (
+    INTERRUPTED,
+    emit,
+    err,
+    errors_told,
+    json_option,
+    out,
+    say,
+    seconds,
+    show_error,
+    size,
+    whoami,
+)
+from tasks.errors import ControlUnreachable, NoWorker, RedkeepError, RunCancelled, RunUnknown, WorkerLost, recorded
+from tasks.job import Again, Ticket
 from tasks.records import Record, Records
 from tasks.schedule import queue_for
 from tasks.settings import current, target_of
@@ -28,29 +43,37 @@ LOOK = 0.1
 """Seconds between two looks at the record."""
 UNANSWERED = 3.0
 """Seconds in the queue after which it is asked whether any worker takes from it."""
-TASKS = ("backup",)
-INTERRUPTED = 130
+TASKS = ("backup", "verify", "drill", "retention")
+DRY = ("retention",)
+"""The tasks that can only tell what they would do."""
+STOPPED = RunCancelled("the run was cancelled")
+UNTOLD = {"died": WorkerLost("the worker died").as_dict(), "cancelled": STOPPED.as_dict()}
+"""Ends that a record may have without an error of its own."""
 
 
 @click.command()
-@click.argument("task", type=click.Choice(TASKS))
+@click.argument("task", type=click.Choice(TASKS), metavar="TASK")
 @click.argument("target")
 @click.option("--detach", is_flag=True, help="Send it, print its id, and do not wait.")
 @click.option("--inline", is_flag=True, help="Do it in this process; needs no worker.")
+@click.option("--dry-run/--no-dry-run", default=False, help="retention: only tell what would be done, and why.")
+@click.option("--backup", default="latest", metavar="ID", help="drill: another backup than the newest.")
 @json_option
 @errors_told
-def run(task: str, target: str, detach: bool, inline: bool, as_json: bool) -> None:
-    """Run TASK on TARGET now, and follow it."""
+def run(task: str, target: str, detach: bool, inline: bool, dry_run: bool, backup: str, as_json: bool) -> None:
+    """Run TASK (backup, verify, drill, retention) on TARGET now, and follow it."""
+    if detach and inline:
+        raise click.UsageError("--detach and --inline exclude each other.")
+    if dry_run and task not in DRY:
+        raise click.UsageError(f"{task} has no --dry-run.")
+    if backup != "latest" and task != "drill":
+        raise click.UsageError(f"{task} has no --backup.")
     target_of(current(), target)
-    run_id = str(uuid.uuid4())
-    by = f"{getpass.getuser()}@{socket.gethostname()}"
+    run_id, by = str(uuid.uuid4()), whoami()
     if inline:
-        worker = threading.Thread(target=_follow, args=(run_id, as_json), daemon=True)
-        worker.start()
-        _carry(f"tasks.{task}", target, run_id, by)
-        worker.join()
+        _inline(Ticket(run_id, f"tasks.{task}", target, by=f"{by} inline", dry_run=dry_run, backup=backup), as_json)
     else:
-        _send(f"tasks.{task}", target, run_id, by)
+        _send(Ticket(run_id, f"tasks.{task}", target, by=by, dry_run=dry_run, backup=backup))
         if detach:
             emit({"id": run_id}) if as_json else out.print(run_id)
             return
@@ -61,32 +84,52 @@ def run(task: str, target: str, detach: bool, inline: bool, as_json: bool) -> No
 # -- starting --------------------------------------------------------------------------------------------
 
 
-def _send(task: str, target: str, run_id: str, by: str) -> None:
+def _send(ticket: Ticket) -> None:
     from tasks.celery import app  # noqa: PLC0415
 
     with records() as kept:
-        kept.queue(run_id, task=task, target=target, by=by)
-    app.send_task(task, [target], {"by": by}, task_id=run_id, retry=False)  # who waits here wants to know now
+        kept.queue(ticket.run_id, task=ticket.task, target=ticket.target, by=ticket.by)
+    options = {"by": ticket.by} | ({"dry_run": True} if ticket.dry_run else {})
+    options |= {"backup": ticket.backup} if ticket.backup != "latest" else {}
+    # retry=False: who waits here wants to know now
+    app.send_task(ticket.task, [ticket.target], options, task_id=ticket.run_id, retry=False)
 
 
-def _carry(task: str, target: str, run_id: str, by: str) -> None:
-    from tasks import job  # noqa: PLC0415
+def _inline(ticket: Ticket, as_json: bool) -> None:
+    """Do it here, and follow it in another thread. Ctrl-C and SIGTERM end it cleanly, as `redkeep cancel` does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    over = threading.Event()
+    follower = threading.Thread(target=_look_on, args=(ticket.run_id, as_json, over), daemon=True)
+    follower.start()
+    try:
+        while (delay := _attempt(ticket)) is not None:
+            time.sleep(delay)
+    except KeyboardInterrupt:
+        with records() as kept:  # the frame has written what ended in the middle
+            kept.close(ticket.run_id, "cancelled", STOPPED.as_dict(), when=("queued", "waiting"))
+    finally:
+        over.set()
+        follower.join()
+
+
+def _attempt(ticket: Ticket) -> float | None:
+    """Carry the run as far as it goes. Seconds until it is to be tried again, or None: the record has its end."""
     from tasks.celery import VERBS, conduct  # noqa: PLC0415
 
-    ticket = job.Ticket(run_id, task, target, by=f"{by} inline")
-    while True:
-        try:
-            conduct(VERBS[task], ticket, current())
-        except job.Again as again:
-            time.sleep(again.delay)
-        except RedkeepError as error:
-            if error.name == "control-unreachable":
-                raise
-            return  # the record has it
-        except KeyboardInterrupt:
-            return  # the record says cancelled
-        else:
-            return
+    try:
+        conduct(VERBS[ticket.task], ticket, current())
+    except Again as again:
+        return again.delay
+    except ControlUnreachable:
+        raise
+    except RedkeepError:
+        return None
+    return None
+
+
+def _look_on(run_id: str, as_json: bool, over: threading.Event) -> None:
+    with suppress(RedkeepError):  # the run itself meets the same, and tells
+        _follow(run_id, as_json, over)
 
 
 # -- following -------------------------------------------------------------------------------------------
@@ -101,34 +144,35 @@ def _followed(run_id: str, as_json: bool) -> None:
         sys.exit(INTERRUPTED)
 
 
-def _follow(run_id: str, as_json: bool) -> None:
-    """Until the record is final. A bar in a terminal; a line for each change elsewhere; nothing with --json."""
+def _follow(run_id: str, as_json: bool, over: threading.Event | None = None) -> None:
+    """Until the record is final, or `over` is set. A bar in a terminal; a line for each change elsewhere; nothing
+    with --json."""
     if as_json or not err.is_terminal:
         told = ""
-        for record in _watched(run_id):
+        for record in _watched(run_id, over):
             line = _line(record)
             if line != told and not as_json:
                 say(line)
             told = line
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
+    with progress_bar(err) as progress:
         bar = progress.add_task("queued", total=None)
-        for record in _watched(run_id):
+        for record in _watched(run_id, over):
             _draw(progress, bar, record)
 
 
-def _watched(run_id: str) -> Iterator[Record]:
+def _watched(run_id: str, over: threading.Event | None) -> Iterator[Record]:
     """The record, again and again, up to its end."""
     began = time.monotonic()
     asked = False
     with records() as kept:
         while True:
+            last = over is not None and over.is_set()
             record = _read(kept, run_id)
             if record is not None:
                 yield record
-                if record.final:
-                    return
+            if last or (record is not None and record.final):
+                return
             if not asked and time.monotonic() - began > UNANSWERED:
                 asked = True
                 if record is None or record.state == "queued":
@@ -179,7 +223,7 @@ def _draw(progress: Progress, bar: TaskID, record: Record) -> None:
 def _report(run_id: str, as_json: bool) -> None:
     with records() as kept:
         record = kept.read(run_id)
-    error = record.get("error") or (WorkerLost("the worker died").as_dict() if record.state == "died" else None)
+    error = record.get("error") or UNTOLD.get(record.state)
     if as_json:
         emit(record.result())
     elif record.state == "succeeded":
@@ -194,10 +238,23 @@ def _tell(record: Record) -> None:
     figures, phases = record.get("figures", {}), record.get("phases", {})
     took = seconds(sum(phases.values()))
     out.print(f"[green]succeeded[/] {record.get('target')} {figures.get('backup', '')} in {took}")
-    if "bytes" in figures:
-        out.print(
-            f"  {size(figures['bytes'])} by {figures['source']}, {size(figures['stored_bytes'])} stored "
+    for line in _figures_told(figures):
+        out.print(Text(f"  {line}"))
+    for warning in record.get("warnings", []):
+        out.print(Text.assemble("  ", ("warning", "yellow"), f" {warning}"))
+
+
+def _figures_told(figures: dict[str, Any]) -> Iterator[str]:
+    """What a task has to show of itself, in lines."""
+    if "source" in figures:
+        yield (
+            f"{size(figures['bytes'])} by {figures['source']}, {size(figures['stored_bytes'])} stored "
             f"({figures['ratio']}x), {figures['keys']:,} keys"
         )
-    for warning in record.get("warnings", []):
-        out.print(f"  [yellow]warning[/] {warning}")
+    if "structure" in figures:
+        yield f"{size(figures['bytes'])} as its manifest says; structure {figures['structure']}: {figures['checker']}"
+    if "decisions" in figures:
+        done = "would go" if figures["dry_run"] else f"to go, {figures.get('removed', 0)} removed"
+        yield f"{figures['to_keep']} stay, {figures['to_remove']} {done}; {figures['leftovers']} leftovers"
+    for told in figures.get("decisions", []):
+        yield f"{told['action']:<6} {told['backup']}  {'; '.join(told['reasons'])}"

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
 
 from tasks import control
 from tasks.cli.look import records
-from tasks.cli.terminal import clock, emit, errors_told, json_option, say
+from tasks.cli.terminal import clock, emit, errors_told, json_option, say, whoami
 from tasks.errors import RunCancelled
 from tasks.names import QUEUES, Keys
 from tasks.settings import current, target_of
 
 __all__ = ["cancel", "pause", "resume"]
 
-task_argument = click.argument("task", required=False, type=click.Choice(sorted(QUEUES)))
+task_argument = click.argument("task", required=False, type=click.Choice(sorted(QUEUES)), metavar="[TASK]")
 
 
 @click.command()
@@ -31,10 +31,11 @@ def cancel(run: str, as_json: bool) -> None:
         error = RunCancelled("the run was cancelled").as_dict()
         kept.ask_to_cancel(found.id)
         done = kept.close(found.id, "cancelled", error, when=("queued", "waiting"))
+        stops = done or kept.read(found.id).state == "running"
     if as_json:
-        emit({"id": found.id, "was": found.state, "cancelled": done or found.state == "running"})
-    elif found.final:
-        say(f"Run {found.id[:8]} had already {found.state}.")
+        emit({"id": found.id, "was": found.state, "cancelled": stops})
+    elif not stops:
+        say(f"Run {found.id[:8]} had ended already: {found.state}.")
     else:
         say(f"Run {found.id[:8]} is cancelled." if done else f"Run {found.id[:8]} stops at its next step.")
 
@@ -49,10 +50,9 @@ def pause(target: str, task: str | None, why: str, as_json: bool) -> None:
     """Have the schedule start nothing on TARGET, or no TASK there. Runs started by hand go on."""
     target_of(current(), target)
     what = f"tasks.{task}" if task else "*"
-    told = why or f"by {getpass.getuser()}@{socket.gethostname()} at {clock(datetime.now(UTC))}"
-    client = control.connect(current().control)
-    with control.speaking(client):
-        client.hset(Keys(current().control.namespace).paused(target), what, told)
+    told = f"{f'{why}, ' if why else ''}by {whoami()} at {clock(datetime.now(UTC))}"
+    with _paused(target) as (client, key):
+        client.hset(key, what, told)
     _answer(as_json, target, task, paused=True)
 
 
@@ -64,11 +64,23 @@ def pause(target: str, task: str | None, why: str, as_json: bool) -> None:
 def resume(target: str, task: str | None, as_json: bool) -> None:
     """Undo a pause. Without TASK, every pause of the target."""
     target_of(current(), target)
-    key = Keys(current().control.namespace).paused(target)
-    client = control.connect(current().control)
-    with control.speaking(client):
+    with _paused(target) as (client, key):
         client.hdel(key, f"tasks.{task}") if task else client.delete(key)
-    _answer(as_json, target, task, paused=False)
+        still = client.hexists(key, "*")
+    _answer(as_json, target, task, paused=still)
+    if still and not as_json:
+        say(f"Everything scheduled for {target} is paused; `redkeep resume {target}` ends that.", "yellow")
+
+
+@contextmanager
+def _paused(target: str) -> Iterator[tuple[control.Client, str]]:
+    """A client, and the key with the target's pauses."""
+    client = control.connect(current().control)
+    try:
+        with control.speaking(client):
+            yield client, Keys(current().control.namespace).paused(target)
+    finally:
+        client.close()
 
 
 def _answer(as_json: bool, target: str, task: str | None, *, paused: bool) -> None:
@@ -76,4 +88,4 @@ def _answer(as_json: bool, target: str, task: str | None, *, paused: bool) -> No
         emit({"target": target, "task": task, "paused": paused})
     else:
         what = f"{task} of {target}" if task else f"everything scheduled for {target}"
-        say(f"{what[0].upper()}{what[1:]} is {'paused' if paused else 'no longer paused'}.")
+        say(f"{what[0].upper()}{what[1:]} is {'' if paused else 'no longer '}paused.")

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import json
+import os
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn, ParamSpec
 
 import click
 from kombu.exceptions import OperationalError
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from tasks.errors import ControlUnreachable, RedkeepError
 
-__all__ = ["age", "errors_told", "json_option", "out", "say", "size", "table"]
+__all__ = ["INTERRUPTED", "age", "clock", "emit", "errors_told", "json_option", "out", "say", "show_table", "whoami"]
 
 P = ParamSpec("P")
 
-PIPE_WIDTH = 200
-"""Columns of a table that goes into a file or another program: no row is folded there."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as the shells have it."""
+GAP = 1
+NOTE = 24
+"""Columns that the last column of a table needs at least, to be worth reading."""
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out = _Output(highlight=False, soft_wrap=True)
 err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
@@ -37,20 +50,66 @@ def say(text: str, style: str = "") -> None:
 
 def emit(value: Any) -> None:
     """The one JSON value of a command called with --json."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    _write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def table(*columns: str, wrap: str = "no") -> Table:
-    """A plain table. A column whose name ends in ">" is right-aligned; the last one takes what width is left."""
-    made = Table(box=None, pad_edge=False, header_style="bold", collapse_padding=True, expand=True)
-    for column in columns[:-1]:
-        made.add_column(column.rstrip(">"), justify="right" if column.endswith(">") else "left", no_wrap=True)
-    made.add_column(columns[-1], overflow="ellipsis" if wrap == "no" else "fold", no_wrap=wrap == "no", ratio=1)
-    return made
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()  # where nobody reads any more it fails now, and not when the interpreter ends
+
+
+def show_table(
+    columns: Sequence[str], rows: Sequence[Sequence[Text | str]], *, drop: Sequence[str] = (), fold: bool = False
+) -> None:
+    """Print a plain table. Only the last column is ever cut (or folded): an id or a size that is not all there
+    is of no use.
+
+    Args:
+        columns: one whose name ends in ">" is right-aligned.
+        drop: columns that a narrow terminal does without, the first one first.
+        fold: the last column goes on in further lines.
+    """
+    cells = [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    widths = [max(len(name.rstrip(">")), *(_width(row[at]) for row in cells), 0) for at, name in enumerate(columns)]
+    whole = sum(widths) + GAP * (len(widths) - 1)
+    room = out.width if out.is_terminal else whole  # a file, grep and cut get every row whole
+    kept = _fitting(columns, widths, drop, room)
+    widths[-1] = min(widths[-1], max(room - sum(widths[at] + GAP for at in kept[:-1]), 1))
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    for at in kept:
+        justify: Any = "right" if columns[at].endswith(">") else "left"
+        cut = fold and at == kept[-1]
+        overflow: Any = "fold" if cut else "ellipsis"
+        made.add_column(columns[at].rstrip(">"), justify=justify, no_wrap=not cut, overflow=overflow, width=widths[at])
+    for row in cells:
+        made.add_row(*(row[at] for at in kept))
+    if out.is_terminal:
+        out.print(made)
+        return
+    wide = Console(highlight=False, width=whole, color_system=None)
+    with wide.capture() as captured:
+        wide.print(made)
+    _write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def _width(cell: Text) -> int:
+    return max((cell_len(line) for line in cell.plain.splitlines()), default=0)
+
+
+def _fitting(columns: Sequence[str], widths: Sequence[int], drop: Sequence[str], room: int) -> list[int]:
+    """Which columns are shown, so that the last one still has room."""
+    kept, last = list(range(len(columns))), len(columns) - 1
+    for name in drop:
+        needed = sum(widths[at] + GAP for at in kept if at != last) + min(widths[last], NOTE)
+        if needed <= room:
+            break
+        kept = [at for at in kept if columns[at].rstrip(">") != name]
+    return kept
 
 
 def errors_told(command: Callable[P, None]) -> Callable[P, None]:
-    """Show an error of ours as two lines (with --json as an object), and exit with its code."""
+    """Show an error of ours as two lines (with --json as an object), and exit with its code. Ctrl-C and a reader of
+    our output that has gone end the command without a word."""
 
     @functools.wraps(command)
     def told(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -60,12 +119,21 @@ def errors_told(command: Callable[P, None]) -> Callable[P, None]:
             _end(error, as_json=bool(kwargs.get("as_json")))
         except OperationalError as error:  # kombu's, where Celery itself speaks to the broker
             detail = str(error).partition("\n")[0]
-            _end(ControlUnreachable("the control Redis does not serve", detail=detail), as_json=False)
-        except BrokenPipeError:
-            sys.stderr.close()  # whoever read our output has had enough
-            sys.exit(0)
+            error_of_ours = ControlUnreachable("the control Redis does not serve", detail=detail)
+            _end(error_of_ours, as_json=bool(kwargs.get("as_json")))
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:  # whoever read our output has had enough
+            discard_output()
 
     return told
+
+
+def discard_output() -> None:
+    """Where nobody reads any more: at its exit the interpreter would flush what is left, and complain."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
 
 
 def _end(error: RedkeepError, *, as_json: bool) -> NoReturn:
@@ -79,6 +147,15 @@ def _end(error: RedkeepError, *, as_json: bool) -> NoReturn:
 def show_error(error: RedkeepError) -> None:
     err.print(Text.assemble(("redkeep: ", "bold"), (f"{error}", "red")))
     err.print(Text(f"  {error.hint}  [{error.name}, {error.code}]", style="dim"))
+
+
+def whoami() -> str:
+    """Who calls, for records: a container's user may have no name."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
 
 
 def size(count: float | None) -> str:
@@ -99,11 +176,13 @@ def size(count: float | None) -> str:
 def seconds(count: float | None) -> str:
     """A duration for people.
 
-    >>> seconds(0.42), seconds(75), seconds(7300), seconds(200000)
-    ('0.4 s', '1 min 15 s', '2 h 1 min', '2 d 7 h')
+    >>> seconds(0.042), seconds(4.2), seconds(75), seconds(7300), seconds(200000)
+    ('42 ms', '4.2 s', '1 min 15 s', '2 h 1 min', '2 d 7 h')
     """
     if count is None:
         return "-"
+    if count < 0.9995:
+        return f"{count * 1000:.0f} ms"
     if count < 60:
         return f"{count:.1f} s"
     for large, small, unit in ((86_400, 3600, ("d", "h")), (3600, 60, ("h", "min")), (60, 1, ("min", "s"))):

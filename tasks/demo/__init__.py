@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import urllib.request
@@ -28,7 +29,7 @@ import redis
 
 from tasks.beginning import Beginning, begin
 from tasks.demo.lifelike import fill
-from tasks.demo.machine import BUCKET, Machine, free_port
+from tasks.demo.machine import BUCKET, REDKEEP, Machine, free_port
 from tasks.errors import DemoFailed
 
 __all__ = ["demo"]
@@ -95,8 +96,16 @@ def _built(machine: Machine, say: Say, megabytes: int) -> Place:
     control = machine.redis("control", "--appendonly", "yes")
     endpoint, credentials = machine.s3()
     os.environ |= credentials
-    files = begin(machine.folder / "conf", control=f"redis://127.0.0.1:{control}/0", store=f"s3://{BUCKET}/redis")
-    _settle(files, site, endpoint, machine.folder / "site")
+    files = begin(
+        machine.folder / "conf",
+        control=f"redis://127.0.0.1:{control}/0",
+        store=f"s3://{BUCKET}/redis",
+        server=f"redis://127.0.0.1:{site}",
+        data_dir=str(machine.folder / "site"),
+        endpoint_url=endpoint,
+        region="us-east-1",
+    )
+    _settle(files)
     os.environ["REDKEEP_CONFIG"] = str(files.settings)
     say("a control Redis and an S3 server", f"{endpoint}, bucket {BUCKET}")
 
@@ -111,17 +120,11 @@ def _built(machine: Machine, say: Say, megabytes: int) -> Place:
     return place
 
 
-def _settle(files: Beginning, site: int, endpoint: str, data_dir: Path) -> None:
-    """Change the settings that `redkeep init` wrote as a new user would."""
+def _settle(files: Beginning) -> None:
+    """Change what `redkeep init` wrote as a new user would: due every minute, and restores happen here."""
     text = files.settings.read_text()
-    for old, new in (
-        ('url = "redis://127.0.0.1:6379"       #', f'url = "redis://127.0.0.1:{site}"  #'),
-        ('# data_dir = "/var/lib/redis" ', f'data_dir = "{data_dir}" '),
-        ('# endpoint_url = "http://127.0.0.1:9000" ', f'endpoint_url = "{endpoint}" '),
-        ('# region = "us-east-1" ', 'region = "us-east-1" '),
-        ('# schedule = "7 * * * *" ', 'schedule = "* * * * *" '),
-        ("# identity_files =", "identity_files ="),
-    ):
+    changes = {'# schedule = "7 * * * *" ': 'schedule = "* * * * *" ', "# identity_files =": "identity_files ="}
+    for old, new in changes.items():
         if old not in text:
             raise DemoFailed(f"the settings have no line {old!r} to change")
         text = text.replace(old, new, 1)
@@ -227,7 +230,8 @@ def _stay(place: Place, say: Say) -> None:
     names = ("REDKEEP_CONFIG", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     lines = [f"export {name}={os.environ[name]}" for name in names]
     say("it goes on until Ctrl-C", f"Flower {place.flower}  user {user}  password {password}")
-    say("in another terminal", "\n".join([*lines, "redkeep history", f"redkeep run backup {TARGET}", "redkeep check"]))
+    commands = [f"{_command()} {what}" for what in ("history", f"run backup {TARGET}", f"backups {TARGET}", "check")]
+    say("in another terminal", "\n".join([*lines, *commands]))
     try:
         while True:
             time.sleep(1)
@@ -240,8 +244,7 @@ def _stay(place: Place, say: Say) -> None:
 
 def _redkeep(*arguments: str, as_json: bool = True) -> Any:
     """What a command prints, as a user would call it."""
-    command = [sys.executable, "-c", "from tasks.cli import main; main()", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run([*REDKEEP, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise DemoFailed(f"redkeep {' '.join(arguments)} exited {done.returncode}", detail=done.stderr[-800:])
     return json.loads(done.stdout) if as_json else done.stdout
@@ -253,6 +256,13 @@ def _flower(place: Place, path: str) -> dict[str, Any]:
     with urllib.request.urlopen(request, timeout=10) as answer:
         found: dict[str, Any] = json.load(answer)
     return found
+
+
+def _command() -> str:
+    """How a user calls us: by name where that is what PATH finds."""
+    ours = Path(sysconfig.get_path("scripts")) / "redkeep"
+    found = shutil.which("redkeep")
+    return "redkeep" if found is None or ours.samefile(found) or not ours.exists() else str(ours)
 
 
 def _told(figures: dict[str, Any]) -> str:

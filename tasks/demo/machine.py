@@ -21,11 +21,13 @@ import redis
 
 from tasks.errors import DemoFailed
 
-__all__ = ["Machine"]
+__all__ = ["REDKEEP", "Machine"]
 
 WAIT = 20.0
 """Seconds after which a server that does not answer is given up."""
 BUCKET = "backups"
+REDKEEP = (sys.executable, "-P", "-c", "from tasks.cli import main; main()")
+"""Our own command, whatever is called `tasks` in the current directory (-P), and whether or not it is on PATH."""
 
 
 class Machine:
@@ -66,6 +68,10 @@ class Machine:
             )
         self._running.append((name, process))
 
+    def pid(self, name: str) -> int:
+        """Of the process started under that name, which leads a group of its own."""
+        return next(process.pid for each, process in self._running if each == name)
+
     def redis(self, name: str, *options: str) -> int:
         """Start a Redis and wait until it has loaded. Gives its port."""
         folder = self.folder / name
@@ -93,7 +99,7 @@ class Machine:
 
     def redkeep(self, name: str, *arguments: str) -> None:
         """Start one of redkeep's own processes."""
-        self.start(name, [sys.executable, "-c", "from tasks.cli import main; main()", *arguments])
+        self.start(name, [*REDKEEP, *arguments])
 
     def wait_for(self, name: str, ready: Callable[[], bool], seconds: float = WAIT) -> None:
         """Until it is, or its process ended, or the time is over.

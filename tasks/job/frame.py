@@ -22,12 +22,13 @@ from tasks.errors import (
     Skip,
     TimeLimitExceeded,
     Unexpected,
+    WorkerLost,
     recorded,
 )
 from tasks.job.pulse import Pulse
 from tasks.job.ticket import Again, Job, Ticket, Work
-from tasks.names import Keys, new_nonce
-from tasks.records import Records
+from tasks.names import Keys, new_nonce, resources_of
+from tasks.records import Record, Records
 from tasks.settings import Settings, Target
 from tasks.slot import Slot
 
@@ -36,7 +37,8 @@ __all__ = ["run"]
 log = logging.getLogger(__name__)
 
 TRIES = 3
-"""How often a failure that may pass by itself (a store that does not answer) is tried altogether."""
+"""How often a run is begun altogether, where a failure may pass by itself (a store that does not answer) or the worker
+was killed: what takes its worker along each time must not do so for ever."""
 LOOK = 0.25
 """Seconds between two tries for a lease that somebody holds."""
 
@@ -87,13 +89,12 @@ class _Frame:
         try:
             self._carry(work)
         except Exception as error:  # noqa: BLE001  the frame is where every error is told apart
-            self._end(_classified(error))
+            return self._end(_classified(error))
         except BaseException as stopping:  # the worker is told to go: its message will be delivered again
-            self._leave("cancelled" if isinstance(stopping, KeyboardInterrupt) else "waiting")
+            with suppress(Again):
+                self._leave("cancelled" if isinstance(stopping, KeyboardInterrupt) else "waiting")
             raise
-        else:
-            self._leave("succeeded")
-        return self._result()
+        return self._leave("succeeded")
 
     def _carry(self, work: Work) -> None:
         """Slot, then lease, then the work; and both given back, whatever happened."""
@@ -101,6 +102,8 @@ class _Frame:
         record = self.records.read(self.ticket.run_id)
         job.created = record.moment("created") or job.created
         job.leftover = record.get("writing", "")
+        if int(record.get("tries", 0)) >= TRIES:  # failures end at that number, so the last of them was a death
+            raise WorkerLost(f"the run was begun {record.get('tries')} times, and its worker ended in the middle of it")
         committed = False
         try:
             with Pulse(self.job, self.records, self.slot, self.control):
@@ -110,6 +113,8 @@ class _Frame:
                 if self.target is not None:
                     with job.phase("wait"):
                         job.lease = self._lease(self.target)
+                    if self.slot is not None:  # the wait may have been longer than its claim
+                        self.slot.claim(self.control.lease_ttl)
                 work(job)
             committed = True
         finally:
@@ -128,8 +133,8 @@ class _Frame:
 
     def _lease(self, target: Target) -> leases.Lease:
         """Taken at once, or waited for as long as a worker may sit and wait."""
-        resources = [f"target:{target.name}"] + ([f"host:{target.host}"] if target.host else [])
         ticket, control = self.ticket, self.control
+        resources = resources_of(ticket.task, target.name, target.host)
         holder = f"{ticket.task.removeprefix('tasks.')} of {ticket.target}, run {ticket.run_id}"
         token = f"{ticket.run_id}:{self.job.nonce}"
         end = time.monotonic() + control.patience
@@ -146,11 +151,10 @@ class _Frame:
 
     # -- how it ended ----------------------------------------------------------------------------------------
 
-    def _end(self, error: RedkeepError) -> None:
+    def _end(self, error: RedkeepError) -> dict[str, Any]:
         """Record it, and raise it; or have it tried again while its bound is not spent."""
         if isinstance(error, Skip):
-            self._leave("skipped", error)
-            return
+            return self._leave("skipped", error)
         if self._worth_trying_again(error):
             log.info("run %s waits: %s", self.ticket.run_id, error)
             self._leave("waiting", error)
@@ -167,27 +171,35 @@ class _Frame:
             return False
         try:
             tries, waited = self.records.patience_spent(self.ticket.run_id)
-        except RedkeepError:
-            return False
+        except ControlUnreachable:  # it stands for the broker too: whenever that is back, so is the run
+            return True
         return waited < self.control.defer_for if isinstance(error, Deferral) else tries + 1 < TRIES
 
-    def _leave(self, state: str, error: RedkeepError | None = None) -> None:
-        job = self.job
+    def _leave(self, state: str, error: RedkeepError | None = None) -> dict[str, Any]:
+        """Write the end into the record, and give the result.
+
+        Raises:
+            Again: it could not be written, or the run has become another attempt's. Acknowledged now, it would be
+                known as `died` for good; the next attempt finds what this one did.
+        """
+        job, ticket, delay = self.job, self.ticket, self.control.retry_delay
         fields: dict[str, Any] = {"phases": job.phases, "figures": job.figures, "warnings": job.warnings}
         fields |= {"fence": job.fence, "error": error.as_dict() if error else None}
         failed_try = state == "waiting" and error is not None and not isinstance(error, Deferral)
         try:
-            self.records.leave(self.ticket.run_id, job.nonce, state, fields, failed_try=failed_try)
+            ours = self.records.leave(ticket.run_id, job.nonce, state, fields, failed_try=failed_try)
+            if not ours and self.records.exists(ticket.run_id):
+                raise Again(delay, "another attempt has taken the run over")
         except ControlUnreachable as unwritten:
-            log.warning("the record of run %s could not be written: %s", self.ticket.run_id, unwritten)
-
-    def _result(self) -> dict[str, Any]:
-        return self.records.read(self.ticket.run_id).result()
+            log.warning("run %s: %s, and it could not be recorded: %s", ticket.run_id, error or state, unwritten)
+            raise Again(delay, str(unwritten)) from error
+        facts = {"task": ticket.task, "target": ticket.target, "slot": ticket.slot or None}
+        return Record(ticket.run_id, state, facts | fields).result()
 
     def _as_recorded(self) -> dict[str, Any]:
         """How the run ended when it was delivered before; said once more in the same way, since what a duplicate
         answers takes the place of the first answer."""
-        result = self._result()
+        result = self.records.read(self.ticket.run_id).result()
         if result["outcome"] in ("succeeded", "skipped"):
             return result
         raise recorded(result["error"] or RunCancelled("the run was cancelled").as_dict())

@@ -33,6 +33,8 @@ class Ticket:
         run_id: the Celery task id. A redelivered message has the same, and so the same record.
         slot: the slot's name where the schedule sent it.
         by: who started it, for the record.
+        dry_run: only say what would be done, for tasks that know how.
+        backup: id of the one that is meant, for tasks that can be asked for another than the newest.
         keep_message: tells the broker that the message is still being worked on; called at least every minute.
     """
 
@@ -41,6 +43,8 @@ class Ticket:
     target: str
     slot: str | None = None
     by: str = ""
+    dry_run: bool = False
+    backup: str = "latest"
     keep_message: Callable[[], None] = lambda: None
 
 

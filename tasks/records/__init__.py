@@ -17,7 +17,7 @@ from typing import Any
 
 from tasks.control import Client, speaking
 from tasks.errors import RunUnknown
-from tasks.names import Keys
+from tasks.names import Keys, is_target
 from tasks.records import scripts
 from tasks.settings import Control
 
@@ -27,6 +27,9 @@ FINAL = frozenset({"succeeded", "failed", "skipped", "deferred", "cancelled", "d
 OPEN = ("queued", "waiting", "running")
 STRUCTURED = ("attempts", "phases", "figures", "progress", "error", "warnings")
 """Fields that hold JSON."""
+NO_TARGET = "?"
+"""The index of runs whose message names no possible target."""
+
 
 @dataclass(frozen=True)
 class Beaten:
@@ -77,19 +80,20 @@ class Records:
         self._client = client
         self._names = Keys(control.namespace)
         self._history = control.history
+        self._kept = str(control.history.days * 86_400)
         self._beat_ttl = str(int(control.lease_ttl * 1000))
 
     # -- a run's life --------------------------------------------------------------------------------------
 
     def queue(self, run_id: str, *, task: str, target: str, slot: str | None = None, by: str = "") -> None:
         """Note that a run was sent; nothing changes where its record is already there."""
-        facts = {"id": run_id, "task": task, "target": target, "slot": slot or "", "by": by}
-        index = self._names.runs(target, task)
-        kept = str(self._history.days * 86_400)
+        facts = {"id": run_id, "task": task, "target": target[:64], "slot": slot or "", "by": by}
+        index = self._names.runs(target if is_target(target) else NO_TARGET, task)
         with speaking(self._client):
             keys = (self._names.run(run_id), index, self._names.indexes())
-            if self._client.eval(scripts.QUEUE, 3, *keys, run_id, kept, *_flat(facts)):
-                self._prune(index)
+            if self._client.eval(scripts.QUEUE, 3, *keys, run_id, self._kept, *_flat(facts)):
+                prefixes = (self._names.run(""), self._names.alive(""))
+                self._client.eval(scripts.PRUNE, 1, index, str(self._history.runs), self._kept, *prefixes)
 
     def begin(self, run_id: str, nonce: str, *, host: str) -> tuple[str, str]:
         """Become the attempt that owns the run.
@@ -98,7 +102,7 @@ class Records:
             ``("go", "")``, or ``("go", "died")`` where an earlier attempt left without a word;
             ``("busy", nonce)`` where another attempt is alive; ``("final", state)`` where it has ended.
         """
-        answer = self._call(scripts.BEGIN, run_id, nonce, self._beat_ttl, *_flat({"host": host}))
+        answer = self._call(scripts.BEGIN, run_id, nonce, self._beat_ttl, self._kept, *_flat({"host": host}))
         return str(answer[0]), str(answer[1])
 
     def beat(self, run_id: str, nonce: str, progress: Mapping[str, Any]) -> Beaten:
@@ -113,12 +117,11 @@ class Records:
         return bool(self._call(scripts.LEAVE, run_id, nonce, state, "1" if failed_try else "0", *_flat(fields)))
 
     def note(self, run_id: str, name: str, value: str) -> None:
-        """Write one field at once, for whoever comes after us."""
-        with speaking(self._client):
-            self._client.hset(self._names.run(run_id), name, value)
+        """Write one field at once, for whoever comes after us; nothing where the record is gone."""
+        self._call(scripts.NOTE, run_id, name, value)
 
     def patience_spent(self, run_id: str) -> tuple[int, float]:
-        """How often the run failed and was tried again, and for how many seconds it has been waiting."""
+        """How often the run failed or died and was tried again, and for how many seconds it has been waiting."""
         with speaking(self._client), self._client.pipeline(transaction=False) as pipe:
             pipe.hmget(self._names.run(run_id), "tries", "waiting_since")
             pipe.time()
@@ -132,10 +135,13 @@ class Records:
 
     def ask_to_cancel(self, run_id: str) -> None:
         """The attempt at work, or the next one, will see it."""
-        with speaking(self._client):
-            self._client.hset(self._names.run(run_id), "cancel", "1")
+        self.note(run_id, "cancel", "1")
 
     # -- reading -------------------------------------------------------------------------------------------
+
+    def exists(self, run_id: str) -> bool:
+        with speaking(self._client):
+            return bool(self._client.exists(self._names.run(run_id)))
 
     def read(self, run_id: str) -> Record:
         """
@@ -178,10 +184,11 @@ class Records:
         return target in (None, own_target) and task in (None, own_task)
 
     def _indexes(self) -> list[str]:
-        return sorted(self._client.smembers(self._names.indexes()))
+        return sorted(self._client.zrange(self._names.indexes(), 0, -1))
 
     def _read(self, ids: list[str]) -> list[Record]:
-        with speaking(self._client), self._client.pipeline(transaction=False) as pipe:
+        # In one transaction: between the two answers the run must not end, or it would look dead.
+        with speaking(self._client), self._client.pipeline(transaction=True) as pipe:
             for run_id in ids:
                 pipe.hgetall(self._names.run(run_id))
                 pipe.get(self._names.alive(run_id))
@@ -195,17 +202,6 @@ class Records:
         keys = (self._names.run(run_id), self._names.alive(run_id))
         with speaking(self._client):
             return self._client.eval(script, 2, *keys, *arguments)
-
-    def _prune(self, index: str) -> None:
-        """Bound the index by count; the hashes end by age by themselves, and their ids with them here."""
-        oldest = self._client.time()[0] - self._history.days * 86_400
-        surplus = self._client.zrange(index, 0, -self._history.runs - 1)
-        with self._client.pipeline(transaction=False) as pipe:
-            if surplus:
-                pipe.zrem(index, *surplus)
-                pipe.unlink(*(self._names.run(run_id) for run_id in surplus))
-            pipe.zremrangebyscore(index, "-inf", oldest)
-            pipe.execute()
 
 
 def _flat(fields: Mapping[str, Any]) -> Iterator[str]:

@@ -23,6 +23,7 @@ from tasks.errors import SecretMissing, SettingsInvalid, SettingsMissing, Unknow
 from tasks.settings.models import (
     BackupSettings,
     Control,
+    Drill,
     Encryption,
     Settings,
     StoreSettings,
@@ -32,6 +33,7 @@ from tasks.settings.models import (
 __all__ = [
     "BackupSettings",
     "Control",
+    "Drill",
     "Encryption",
     "Settings",
     "StoreSettings",
@@ -67,7 +69,7 @@ def load(named: Path | None = None) -> Settings:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise SettingsMissing(f"no settings file at {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise SettingsMissing(f"cannot read the settings file {path}", detail=_reason(error)) from None
     return parse(text, os.environ, path)
 
@@ -132,12 +134,14 @@ def _expanded(text: str, field: str, environment: Mapping[str, str]) -> str:
 def _content(path: Path, field: str) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a path with a NUL
         raise SecretMissing(f"{field}: cannot read {path}", detail=_reason(error)) from None
 
 
-def _reason(error: OSError | UnicodeDecodeError) -> str:
-    return (error.strerror or "").lower() if isinstance(error, OSError) else "not UTF-8"
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError):
+        return (error.strerror or "").lower()
+    return "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not a path"
 
 
 def _told(error: ValidationError, raw: dict[str, Any]) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
-from redis.connection import parse_url
+from redis.connection import Connection, parse_url
 
 from tasks.names import is_target
 from tasks.settings.rules import Table, Tidy
@@ -20,11 +22,39 @@ _NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 
 
 def _redis_url(secret: SecretStr) -> SecretStr:
+    """The reason never quotes the URL: where a password's own "/" or "#" was left as it is, what redis-py takes for
+    the port is a piece of the password."""
+    text = secret.get_secret_value()
     try:
-        parse_url(secret.get_secret_value())  # type: ignore[no-untyped-call]
-    except ValueError as error:
-        raise ValueError(f"not a Redis URL: {error}") from None
+        options: dict[str, Any] = dict(parse_url(text))  # type: ignore[no-untyped-call]
+    except ValueError:
+        raise ValueError(
+            "not a Redis URL like redis://user:password@host:6379/0, rediss://... or unix:///socket?db=0 "
+            "(in a password, / # ? @ : are written %2F %23 %3F %40 %3A)"
+        ) from None
+    if "path" not in options and not re.fullmatch(r"/?[0-9]*", urlsplit(text).path):
+        raise ValueError("the path of a Redis URL is the number of a database")
+    try:
+        options.pop("connection_class", Connection)(**options)  # connects only when it is used
+    except (TypeError, ValueError):
+        raise ValueError("a Redis URL has an option that does not exist there") from None
     return secret
+
+
+def _web_url(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"https?://[^/\s]+(/\S*)?", secret.get_secret_value()):
+        raise ValueError("not a URL like https://host/path")
+    return secret
+
+
+def _signer(text: str) -> str:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ValueError("a signer is an Ed25519 public key, 32 bytes in base64, as `redkeep init` shows it")
+    return text
 
 
 def _compression(text: str) -> str:
@@ -34,6 +64,8 @@ def _compression(text: str) -> str:
 
 
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
+WebUrl = Annotated[SecretStr, AfterValidator(_web_url)]
+Signer = Annotated[str, AfterValidator(_signer)]
 Compression = Annotated[str, AfterValidator(_compression)]
 
 
@@ -109,7 +141,7 @@ class StoreSettings(Table):
     @classmethod
     def _s3_bounds(cls, value: int) -> int:
         if not 5 * 2**20 <= value <= 5 * 2**30:
-            raise ValueError("S3 takes parts from 5MiB to 5GiB")
+            raise ValueError("parts are from 5MiB to 5GiB, as S3 takes them")
         return value
 
     def arguments(self) -> dict[str, Any]:
@@ -122,7 +154,14 @@ class Encryption(Table):
     recipients: list[str] | Literal["none"]
     identity_files: list[Path] = []
     signing_key_file: Path | None = None
-    trusted_signers: list[str] = []
+    trusted_signers: list[Signer] = []
+
+    @field_validator("recipients", mode="before")
+    @classmethod
+    def _a_list(cls, value: object) -> object:
+        if isinstance(value, str) and value != "none":
+            raise ValueError('recipients is a list of public keys, or "none" to ship in the clear')
+        return value
 
     @field_validator("recipients")
     @classmethod
@@ -148,7 +187,7 @@ class Persistence(Table):
     save: str = ""
     appendonly: Literal["yes", "no"] = "yes"
     appendfsync: Literal["always", "everysec", "no"] = "everysec"
-    config: dict[str, str] = {}
+    config: dict[str, str] = Field(default={}, repr=False)
 
 
 class Guard(Table):
@@ -222,8 +261,8 @@ class Target(Table):
 
 
 class Alerts(Table):
-    heartbeat_url: SecretStr | None = None
-    webhook_url: SecretStr | None = None
+    heartbeat_url: WebUrl | None = None
+    webhook_url: WebUrl | None = None
 
 
 class Settings(Table):

@@ -30,19 +30,26 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tasks import job, settings
 from tasks.backup import backup
 from tasks.control import connect
-from tasks.errors import RedkeepError
+from tasks.errors import RedkeepError, RunUnknown
 from tasks.job import Again, Job, Ticket
 from tasks.manifest import Manifest, public_key_of
 from tasks.names import Keys
 from tasks.records import Record, Records
+from tasks.retention import retention
 from tasks.store import Store, open_store
 from tasks.stream import age
+from tasks.verify import verify
 
 __all__ = ["Attempt", "Keep", "as_nobody", "eventually"]
 
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
 TASK = "tasks.backup"
+VERBS: dict[str, Callable[[Job, settings.Settings, settings.Target], None]] = {
+    "backup": backup,
+    "retention": retention,
+    "verify": verify,
+}
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,7 @@ class Keep:
         behind: endpoint by which a test looks at the store behind redkeep's back, where ``endpoint_url`` fails.
         recipients: how many age keys; 0 ships in the clear.
         control: more of [control]. backup: of [target.backup].
+        proving: it has the identities as well, and trusts its own signer.
     """
 
     def __init__(
@@ -94,7 +102,8 @@ class Keep:
         behind: str | None = None,
         recipients: int = 1,
         control: dict[str, str] | None = None,
-        **backup: str,
+        proving: bool = False,
+        **backup: Any,
     ) -> None:
         self.folder = folder
         self.identities = [age.generate_identity() for _ in range(recipients)]
@@ -118,7 +127,8 @@ class Keep:
             "encryption": {
                 "recipients": [age.recipient_of(each) for each in self.identities] or "none",
                 "signing_key_file": "signing.pem",
-            },
+            }
+            | (self._proving(len(self.identities)) if proving else {}),
         }
         target = {"name": "main", "url": url} | ({"data_dir": str(data_dir)} if data_dir else {})
         text = "".join(f"[{name}]\n{_toml(table)}\n" for name, table in tables.items())
@@ -128,17 +138,34 @@ class Keep:
         self.target = settings.target_of(self.settings, "main")
         self._behind = {"endpoint_url": behind} if behind else {}
 
+    def _proving(self, recipients: int) -> dict[str, Any]:
+        files = [f"identity{number}.txt" for number in range(recipients)]
+        return {"identity_files": files, "trusted_signers": [self.signer]}
+
     # -- running
 
-    def attempt(self, run_id: str = "", *, slot: str | None = None, prepare: Callable[[Job], None] | None = None) -> Attempt:
+    def verb(self, task: str, run_id: str = "", *, dry_run: bool = False) -> Attempt:
+        """One attempt at another task, in this thread."""
+        return self.attempt(run_id, task=task, dry_run=dry_run)
+
+    def attempt(
+        self,
+        run_id: str = "",
+        *,
+        slot: str | None = None,
+        prepare: Callable[[Job], None] | None = None,
+        task: str = "backup",
+        dry_run: bool = False,
+    ) -> Attempt:
         """One attempt at a backup, in this thread; ``prepare`` may look at the job before it begins."""
-        ticket = Ticket(run_id or str(uuid.uuid4()), TASK, "main", slot=slot, by="test")
+        name = f"tasks.{task}"
+        ticket = Ticket(run_id or str(uuid.uuid4()), name, "main", slot=slot, by="test", dry_run=dry_run)
         error: RedkeepError | None = None
 
         def work(each: Job) -> None:
             if prepare is not None:
                 prepare(each)
-            backup(each, self.settings, self.target)
+            VERBS[task](each, self.settings, self.target)
 
         try:
             job.run(work, ticket, self.settings, self.target)
@@ -150,6 +177,13 @@ class Keep:
             error = raised
         record = self.record(ticket.run_id)
         return Attempt(ticket.run_id, record.state, error, record, self.manifest_of(ticket.run_id))
+
+    def attempt_if_free(self, run_id: str) -> Attempt | None:
+        """The same; None while the record still counts an earlier attempt as alive."""
+        try:
+            return self.attempt(run_id)
+        except Again:
+            return None
 
     def started(self, run_id: str = "", **options: Any) -> Future[Attempt]:
         """The same in a thread of its own, for a test that does something meanwhile."""
@@ -182,6 +216,13 @@ class Keep:
         with self._records() as records:
             return records.read(run_id)
 
+    def shipped(self, run_id: str) -> int:
+        """Bytes of the snapshot that the run has read so far, as its record tells them."""
+        try:
+            return int(self.record(run_id).get("progress", {}).get("bytes", 0))
+        except RunUnknown:
+            return 0
+
     def lease_holder(self) -> str | None:
         client = connect(self.settings.control)
         try:
@@ -208,7 +249,8 @@ class Keep:
     def left(self) -> list[str]:
         """Everything that lies in the store, unfinished uploads and temporary files included."""
         if self.store_folder is not None:
-            return sorted(str(each.relative_to(self.store_folder)) for each in self.store_folder.rglob("*") if each.is_file())
+            files = [each for each in self.store_folder.rglob("*") if each.is_file()]
+            return sorted(str(each.relative_to(self.store_folder)) for each in files)
         objects = [each.key for each in self.store.list("")]
         return objects + [f"upload of {each.key}" for each in self.store.uploads("")]
 
@@ -270,4 +312,10 @@ def eventually(holds: Callable[[], Any], *, within: float = 20.0) -> Any:
 
 
 def _toml(table: dict[str, Any]) -> str:
-    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in table.items())
+    return "".join(f"{name} = {_value(value)}\n" for name, value in table.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_value(each)}" for name, each in value.items()) + " }"
+    return json.dumps(value)

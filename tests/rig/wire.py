@@ -20,6 +20,8 @@ from typing import Self
 __all__ = ["Wire"]
 
 READ = 65_536
+SHORT = 64
+Act = Callable[[], object]
 
 
 class Wire:
@@ -27,23 +29,21 @@ class Wire:
 
     Attributes:
         piece: bytes of an answer handed on at a time; 0 for as they come.
-        cut_at: an answer's byte, counted over all connections, at which every connection is reset; None for never.
         flows: cleared by a test, no answer passes until it is set again.
-        answered: bytes of answers handed on so far.
+        short_answers: what the server said in one piece of up to 64 bytes, in order.
     """
 
     def __init__(self, port: int) -> None:
-        self._port = port
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self._sent: list[tuple[bytes, Callable[[], object]]] = []
-        self._came: list[tuple[bytes, Callable[[], object]]] = []
-        self._lock = threading.Lock()
         self.piece = 0
-        self.cut_at: int | None = None
-        self.answered = 0
         self.flows = threading.Event()
         self.flows.set()
+        self.short_answers: list[bytes] = []
+        self._port = port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._links: list[_Link] = []
+        self._sent: list[tuple[bytes, Act]] = []
+        self._came: list[tuple[bytes, Act]] = []
+        self._cuts: list[tuple[bytes, int]] = []
 
     @property
     def port(self) -> int:
@@ -53,24 +53,21 @@ class Wire:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}"
 
-    def when_sent(self, words: bytes, act: Callable[[], object]) -> None:
+    @property
+    def http(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def when_sent(self, words: bytes, act: Act) -> None:
         """Call ``act`` once, when the client sends these bytes in one piece and before the server gets them."""
         self._sent.append((words, act))
 
-    def when_answered(self, words: bytes, act: Callable[[], object]) -> None:
+    def when_answered(self, words: bytes, act: Act) -> None:
         """Call ``act`` once, when the server answers these bytes in one piece and before the client gets them."""
         self._came.append((words, act))
 
-    def cut(self) -> None:
-        """Reset every connection there is."""
-        with self._lock:
-            pairs, self._pairs = self._pairs, []
-        for ends in pairs:
-            for end in ends:
-                with suppress(OSError):
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    end.shutdown(socket.SHUT_RDWR)
-                end.close()
+    def cut_after(self, words: bytes, count: int) -> None:
+        """Once: reset the connection on which the client sends these bytes, after so many bytes of answer to them."""
+        self._cuts.append((words, count))
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -81,7 +78,8 @@ class Wire:
         with suppress(OSError):
             self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
-        self.cut()
+        for link in self._links:
+            link.cut()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -92,41 +90,66 @@ class Wire:
                 except OSError:
                     client.close()
                     continue
-                for end in (client, server):
-                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                with self._lock:
-                    self._pairs.append((client, server))
-                threading.Thread(target=self._forth, args=(client, server), daemon=True).start()
-                threading.Thread(target=self._back, args=(server, client), daemon=True).start()
+                link = _Link(client, server)
+                self._links.append(link)
+                threading.Thread(target=self._forth, args=(link,), daemon=True).start()
+                threading.Thread(target=self._back, args=(link,), daemon=True).start()
 
-    def _forth(self, client: socket.socket, server: socket.socket) -> None:
+    def _forth(self, link: _Link) -> None:
         with suppress(OSError):
-            while data := client.recv(READ):
-                self._act(self._sent, data)
-                server.sendall(data)
+            while data := link.client.recv(READ):
+                _act(self._sent, data)
+                for cut in [cut for cut in self._cuts if cut[0] in data]:
+                    self._cuts.remove(cut)
+                    link.left = cut[1]
+                link.server.sendall(data)
         with suppress(OSError):
-            server.shutdown(socket.SHUT_WR)
+            link.server.shutdown(socket.SHUT_WR)
 
-    def _back(self, server: socket.socket, client: socket.socket) -> None:
+    def _back(self, link: _Link) -> None:
         with suppress(OSError):
-            while data := server.recv(READ):
-                self._act(self._came, data)
+            while data := link.server.recv(READ):
+                _act(self._came, data)
+                if len(data) <= SHORT:
+                    self.short_answers.append(data)
                 step = self.piece or len(data)
                 for start in range(0, len(data), step):
                     self.flows.wait()
-                    self._hand_on(client, data[start : start + step])
+                    link.hand_on(data[start : start + step])
         with suppress(OSError):
-            client.shutdown(socket.SHUT_WR)
+            link.client.shutdown(socket.SHUT_WR)
 
-    def _hand_on(self, client: socket.socket, data: bytes) -> None:
-        if self.cut_at is not None and self.answered + len(data) > self.cut_at:
-            client.sendall(data[: max(self.cut_at - self.answered, 0)])
-            self.cut()
-            raise ConnectionResetError
-        client.sendall(data)
-        self.answered += len(data)
 
-    def _act(self, waiting: list[tuple[bytes, Callable[[], object]]], data: bytes) -> None:
-        for each in [each for each in waiting if each[0] in data]:
-            waiting.remove(each)
-            each[1]()
+class _Link:
+    """One connection. ``left`` are the bytes that may still be answered, None for any number."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.client = client
+        self.server = server
+        self.left: int | None = None
+        for end in (client, server):
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def hand_on(self, data: bytes) -> None:
+        if self.left is not None:
+            data, spent = data[: self.left], self.left <= len(data)
+            self.left -= len(data)
+            self.client.sendall(data)
+            if spent:
+                self.cut()
+                raise ConnectionResetError
+        else:
+            self.client.sendall(data)
+
+    def cut(self) -> None:
+        for end in (self.client, self.server):
+            with suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+def _act(waiting: list[tuple[bytes, Act]], data: bytes) -> None:
+    for each in [each for each in waiting if each[0] in data]:
+        waiting.remove(each)
+        each[1]()

@@ -1,7 +1,7 @@
 """Where a snapshot comes from: the file of the server's own save, or a replica's first transfer.
 
 Both begin with a fork of the server and give its RDB as one `Iterator[bytes]`. `open_snapshot` chooses; what it
-yields is valid inside its ``with`` block, and its figures are whole once the chunks have ended.
+yields is valid inside its ``with`` block, and its figures are known once that has ended.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def open_snapshot(
 
 def _readable(data_dir: Path | None) -> Path:
     if data_dir is None:
-        raise DataDirUnreadable("no data_dir is set", hint="Set data_dir, or source = \"stream\".")
+        raise DataDirUnreadable("no data_dir is set", hint='Set data_dir, or source = "stream".')
     check_readable(data_dir)
     return data_dir
 

@@ -9,17 +9,14 @@ replica's save may follow at once and own INFO's figures.
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from tasks.errors import (
     DataDirForeign,
-    DataDirUnreadable,
     SaveFailed,
     ServerRefused,
     ServerSaving,
@@ -27,14 +24,18 @@ from tasks.errors import (
     SnapshotUnproven,
 )
 from tasks.server import POLL, Checkpoint, Server, parse_info, parse_keyspace
+from tasks.stream.source.folder import Folder
 from tasks.stream.source.snapshot import CHUNK, Snapshot
 
 __all__ = ["follow"]
 
-_TEMP = re.compile(r"temp-\d+\.rdb")
 LOOK = 0.004
 """Seconds between two looks at the folder or the file: a tenth of what the smallest fork takes, and a few dozen
 system calls a second."""
+OPENS = 2
+"""Whole seconds after which a child has opened its file, however the machine swaps."""
+REAPS = 1.0
+"""Seconds to wait for a figure that nothing depends on."""
 ASK = 0.25
 """Seconds between two questions to the server while the file still grows."""
 
@@ -45,13 +46,13 @@ def follow(
 ) -> Iterator[Snapshot]:
     """Start a save and follow its file. Arguments and errors as :func:`tasks.stream.source.open_snapshot`."""
     config = server.config("dbfilename", "rdbcompression", "rdbchecksum")
-    folder = _Folder(data_dir, config["dbfilename"])
+    folder = Folder(data_dir, config["dbfilename"])
     compression = config["rdbcompression"]
     uncompressed = server_compression == "off" and compression == "yes"
     if uncompressed:  # a right that is missing shows here, before anything was forked
         server.ask("CONFIG", "SET", "rdbcompression", compression)
     started, keyspace, stats = _begin_save(server, folder, uncompressed, patience, checkpoint)
-    keys, expires = parse_keyspace(keyspace)
+    keys, expires = folder.wanted = parse_keyspace(keyspace)
     snapshot = Snapshot(
         kind="follow",
         keys=keys,
@@ -64,12 +65,14 @@ def follow(
     with _found(server, folder, checkpoint) as file, closing(_proven(file, folder, server, checkpoint)) as chunks:
         if folder.is_dump(file):  # too quick to catch; nor is it ours for sure, if the server has forked again
             snapshot.exact = server.info("stats")["total_forks"] == stats["total_forks"]
-        snapshot.chunks = _timed(chunks, snapshot, server, started)
+        snapshot.chunks = _timed(chunks, snapshot, started)
         yield snapshot
+    with suppress(ServerUnreachable):  # the snapshot is whole; if that was the server's last, all the better
+        snapshot.cow_bytes = _cow_bytes(server, stats["total_forks"])
 
 
 def _begin_save(
-    server: Server, folder: _Folder, uncompressed: bool, patience: float, checkpoint: Checkpoint
+    server: Server, folder: Folder, uncompressed: bool, patience: float, checkpoint: Checkpoint
 ) -> tuple[float, bytes, dict[str, str]]:
     """Fork. Gives the moment (monotonic), INFO keyspace as it was at the fork, and INFO stats right after it.
 
@@ -100,99 +103,17 @@ def _begin_save(
             time.sleep(POLL)
 
 
-# -- the folder ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Mark:
-    """What tells one file from another of the same name."""
-
-    device: int
-    inode: int
-    size: int
-    changed: int
-
-    @classmethod
-    def of(cls, stat: os.stat_result) -> _Mark:
-        return cls(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
-
-    def same_file(self, other: _Mark | None) -> bool:
-        return other is not None and (self.device, self.inode) == (other.device, other.inode)
-
-
-class _Folder:
-    """The server's data directory, and how it looked before our save."""
-
-    def __init__(self, path: Path, dbfilename: str) -> None:
-        self.path = path
-        self.dump = path / dbfilename
-        self._dump_before: _Mark | None = None
-        self._temps_before: dict[str, _Mark] = {}
-
-    def remember(self) -> None:
-        self._dump_before = mark(self.dump)
-        self._temps_before = self._temps()
-
-    def new_temps(self) -> list[Path]:
-        """Files that a save began since. A killed server's orphan may still be writing its own, and a second
-        server may share the folder, so there can be several. A child whose pid is that of an orphan's leftover
-        (usual in containers) truncates that file: then it is smaller than it was."""
-        found = self._temps().items()
-        before = self._temps_before
-        return [
-            self.path / name
-            for name, now in found
-            if not now.same_file(before.get(name)) or now.size < before[name].size
-        ]
-
-    def new_dump(self) -> bool:
-        """Whether `dbfilename` is another file than before."""
-        now = mark(self.dump)
-        return now is not None and (not now.same_file(self._dump_before) or now != self._dump_before)
-
-    def is_dump(self, file: BinaryIO) -> bool:
-        """Whether the open file stands under `dbfilename`."""
-        return _Mark.of(os.fstat(file.fileno())).same_file(mark(self.dump))
-
-    def _temps(self) -> dict[str, _Mark]:
-        found: dict[str, _Mark] = {}
-        with _readable(self.path), os.scandir(self.path) as entries:
-            for entry in entries:
-                if _TEMP.fullmatch(entry.name) and (now := mark(self.path / entry.name)):
-                    found[entry.name] = now
-        return found
-
-
-def mark(path: Path) -> _Mark | None:
-    """What stands there now; None where nothing does."""
-    with _readable(path), suppress(FileNotFoundError):
-        return _Mark.of(path.stat())
-    return None
+# -- the file --------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """
-    Raises:
-        DataDirUnreadable: in place of the operating system's refusal.
-    """
-    try:
-        yield
-    except OSError as error:
-        detail = (error.strerror or "").lower()
-        raise DataDirUnreadable(f"cannot read {path}", detail=detail) from None
-
-
-@contextmanager
-def _found(server: Server, folder: _Folder, checkpoint: Checkpoint) -> Iterator[BinaryIO]:
+def _found(server: Server, folder: Folder, checkpoint: Checkpoint) -> Iterator[BinaryIO]:
     """Open the file of the save that just began: its temp file, or where the save was too quick for that, the
-    new dump. Where several temp files could be ours, the save is awaited and the dump read."""
+    new dump. Where several files could be ours, the save is awaited and the dump read."""
     asked = time.monotonic()
     while True:
         checkpoint()
-        temps = folder.new_temps()  # looked at before the dump: a temp file that is left then is not ours
-        path = folder.dump if folder.new_dump() else temps[0] if len(temps) == 1 else None
-        if path is not None and (file := _opened(path)) is not None:
+        if (file := folder.open_new()) is not None:
             with file:
                 yield file
             return
@@ -202,26 +123,25 @@ def _found(server: Server, folder: _Folder, checkpoint: Checkpoint) -> Iterator[
         time.sleep(LOOK)
 
 
-def _opened(path: Path) -> BinaryIO | None:
-    with _readable(path), suppress(FileNotFoundError):  # renamed since we looked
-        return path.open("rb", buffering=0)
-    return None
-
-
-def _check_still_saving(server: Server, folder: _Folder) -> None:
+def _check_still_saving(server: Server, folder: Folder) -> None:
+    """
+    Raises:
+        SaveFailed: the save ended without a dump.
+        DataDirForeign: it goes on, or ended well, and nothing of it is to be seen here.
+    """
     state = server.info("persistence")
     saving = state["rdb_bgsave_in_progress"] != "0"
-    if folder.new_dump() or (saving and (folder.new_temps() or int(state["rdb_current_bgsave_time_sec"]) < 2)):
+    if saving and (folder.is_hopeful() or int(state["rdb_current_bgsave_time_sec"]) < OPENS):
+        return
+    if (file := folder.open_new()) is not None:  # it ended since we looked
+        file.close()
         return
     if not saving and state["rdb_last_bgsave_status"] != "ok":
         raise SaveFailed(f"the save of {server.shown} failed")
     raise DataDirForeign(f"{server.shown} saves, but not in {folder.path}")
 
 
-# -- the file --------------------------------------------------------------------------------------------
-
-
-def _proven(file: BinaryIO, folder: _Folder, server: Server, checkpoint: Checkpoint) -> Generator[bytes]:
+def _proven(file: BinaryIO, folder: Folder, server: Server, checkpoint: Checkpoint) -> Generator[bytes]:
     """The file's bytes as they come, until the server has given it its final name."""
     asked = time.monotonic()
     position = 0
@@ -248,10 +168,21 @@ def _proven(file: BinaryIO, folder: _Folder, server: Server, checkpoint: Checkpo
         yield chunk
 
 
-def _timed(chunks: Iterator[bytes], snapshot: Snapshot, server: Server, started: float) -> Iterator[bytes]:
-    """The chunks, and after their end what the save cost."""
+def _timed(chunks: Iterator[bytes], snapshot: Snapshot, started: float) -> Iterator[bytes]:
+    """The chunks, and after their end how long they took."""
     yield from chunks
     snapshot.seconds = time.monotonic() - started
-    with suppress(ServerUnreachable):  # the snapshot is whole; if that was the server's last, all the better
-        cow = server.info("persistence").get("rdb_last_cow_size")
-        snapshot.cow_bytes = int(cow) if cow else None
+
+
+def _cow_bytes(server: Server, forks: str) -> int | None:
+    """What the save cost in copied pages. The server learns it when it takes in its child, up to a tenth of a second
+    (its `hz`) after the file was whole; None where that is long in coming, or where it has forked again meanwhile."""
+    end = time.monotonic() + REAPS
+    while time.monotonic() < end:
+        stats, persistence = (parse_info(each) for each in server.answers([("INFO", "stats"), ("INFO", "persistence")]))
+        if stats["total_forks"] != forks:
+            return None
+        if persistence["rdb_bgsave_in_progress"] == "0":
+            return int(persistence.get("rdb_last_cow_size", 0)) or None
+        time.sleep(POLL)
+    return None

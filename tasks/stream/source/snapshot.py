@@ -41,7 +41,7 @@ class Snapshot:
     note: str = ""
 
     def facts(self) -> SourceFacts:
-        """For the manifest, once the chunks have ended."""
+        """For the manifest, once the source is closed."""
         return SourceFacts(
             kind=self.kind,
             exact=self.exact,

@@ -73,9 +73,16 @@ def _checksum_off(server: Server) -> bool:
 
 
 def _introduce(connection: Any, server: Server) -> None:
-    """Say what we are. A refusal of `rdb-only` is final: without it we would become a real replica, for which
-    the server keeps a backlog."""
-    for option in (("listening-port", PHANTOM_PORT), ("rdb-only", "1"), ("capa", "eof")):
+    """Say what we are. A refusal of `rdb-only` is final: without it we would become a real replica.
+
+    Valkey from 8 on writes an RDB as of 7.2 for whoever does not say how new he is, and ends the transfer where the
+    data has something newer in it (seen on 9.1: a hash field that expires). We are as new as the server.
+    """
+    options = [("listening-port", PHANTOM_PORT), ("rdb-only", "1"), ("capa", "eof")]
+    facts = server.facts()
+    if facts.name == "valkey" and int(facts.version.split(".")[0]) >= 8:
+        options.append(("version", facts.version))
+    for option in options:
         connection.send_command("REPLCONF", *option)
         try:
             connection.read_response()

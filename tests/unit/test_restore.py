@@ -1,0 +1,327 @@
+"""The way back: everything is held to the manifest while it passes, and a file is there whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anycrc
+import pytest
+
+from tasks.errors import (
+    AgeCorrupt,
+    AgeHeaderInvalid,
+    BackupMismatch,
+    CompressionCorrupt,
+    FileExists,
+    FileUnwritable,
+    IdentityMismatch,
+    IdentityMissing,
+    ManifestInvalid,
+    ObjectMissing,
+    RedkeepError,
+    SnapshotCorrupt,
+    SnapshotTruncated,
+)
+from tasks.manifest import Manifest
+from tasks.restore import fetch, to_file, to_stream
+from tasks.store import Store, open_store
+from tasks.stream import age, seal, stages_of
+
+IDENTITY = age.generate_identity()
+KEY = "main/snapshots/20261123T110700Z-1a2b3c4d.rdb"
+CRC = anycrc.Model("CRC64-REDIS")
+
+
+def rdb_of(body: bytes) -> bytes:
+    """An RDB as far as the meter looks: header, whatever, end mark, CRC64."""
+    whole = b"REDIS0011" + body + b"\xff"
+    return whole + CRC.calc(whole).to_bytes(8, "little")
+
+
+RDB = rdb_of(os.urandom(300_000))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    (tmp_path / "store").mkdir()
+    return open_store((tmp_path / "store").as_uri())
+
+
+def shipped(
+    store: Store, rdb: bytes = RDB, *, compression: str = "zstd:1", recipients: int = 1, **told: object
+) -> Manifest:
+    """Put it into the store as a backup does; ``told`` replaces what the manifest says."""
+    keys = [age.recipient_of(IDENTITY)] * recipients
+    sealed = b"".join(seal(iter([rdb]), compression, keys))
+    store.put(KEY, iter([sealed]))
+    plaintext = {
+        "bytes": len(rdb), "sha256": hashlib.sha256(rdb).hexdigest(), "rdb_version": 11,
+        "crc64": rdb[-8:][::-1].hex(), "keys": {"0": 3}, "expires": {"0": 1},
+    }  # fmt: skip
+    body = {"key": KEY, "bytes": len(sealed), "sha256": hashlib.sha256(sealed).hexdigest(), "etag": "x", "parts": 1}
+    facts = {
+        "format_version": 1, "id": "20261123T110700Z", "target": "main", "slot": None,
+        "created": "2026-11-23T11:07:09Z", "task_id": "t", "run_id": "r", "fence": 1,
+        "server": {"name": "redis", "version": "7.0.15", "run_id": "x", "role": "master", "mode": "standalone"},
+        "source": {"kind": "follow", "exact": True, "seconds": 1.0},
+        "plaintext": plaintext, "object": body, "stages": stages_of(compression, keys), "recipients": keys,
+        "redkeep_version": "0.1.0",
+    }  # fmt: skip
+    for name, value in told.items():
+        table, _, field = name.partition("__")
+        facts[table] = {**facts[table], field: value} if field else value  # type: ignore[dict-item]
+    return Manifest.model_validate(facts)
+
+
+def fetched(store: Store, manifest: Manifest, identities: tuple[str, ...] = (IDENTITY,)) -> bytes:
+    return b"".join(fetch(store, manifest, identities))
+
+
+# -- fetch -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recipients", [0, 1])
+@pytest.mark.parametrize("compression", ["zstd:1", "zstd:19", "gzip:6", "none"])
+def test_what_was_sealed_comes_back(store: Store, compression: str, recipients: int) -> None:
+    manifest = shipped(store, compression=compression, recipients=recipients)
+    assert fetched(store, manifest, (IDENTITY,) * recipients) == RDB
+
+
+def test_the_bytes_that_came_are_told_in_passing(store: Store) -> None:
+    manifest = shipped(store)
+    told: list[int] = []
+    for _ in fetch(store, manifest, [IDENTITY], told.append):
+        pass
+    assert sum(told) == manifest.object.bytes
+
+
+def test_any_of_several_identities_will_do(store: Store) -> None:
+    assert fetched(store, shipped(store), (age.generate_identity(), IDENTITY)) == RDB
+
+
+def test_a_strangers_identity_opens_nothing(store: Store) -> None:
+    with pytest.raises(IdentityMismatch):
+        fetched(store, shipped(store), (age.generate_identity(),))
+
+
+def test_without_an_identity_nothing_is_asked_of_the_store(store: Store) -> None:
+    with pytest.raises(IdentityMissing):
+        fetch(store, shipped(store, object__key="main/snapshots/gone"), [])
+
+
+def test_an_object_that_is_gone_is_missed_by_name(store: Store) -> None:
+    manifest = shipped(store)
+    store.delete(KEY)
+    with pytest.raises(ObjectMissing):
+        fetched(store, manifest)
+
+
+def changed(store: Store, change: Callable[[bytes], bytes]) -> None:
+    store.put(KEY, iter([change(b"".join(store.get(KEY)))]))
+
+
+def flipped(at: float) -> Callable[[bytes], bytes]:
+    def flip(body: bytes) -> bytes:
+        place = int(at * (len(body) - 1))
+        return body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
+
+    return flip
+
+
+TAMPERED: dict[str, tuple[Callable[[bytes], bytes], str, int, type[RedkeepError]]] = {
+    "a bit of the payload": (flipped(0.5), "zstd:1", 1, AgeCorrupt),
+    "the last bit": (flipped(1.0), "zstd:1", 1, AgeCorrupt),
+    "the end cut off": (lambda body: body[:-40], "zstd:1", 1, AgeCorrupt),
+    "cut at a chunk": (lambda body: body[: body.index(b"\n--- ") + 49 + 16 + 65_552], "none", 1, AgeCorrupt),
+    "something after the end": (lambda body: body + b"x", "zstd:1", 1, AgeCorrupt),
+    "a bit of the header": (flipped(0.00001), "zstd:1", 1, AgeHeaderInvalid),
+    "another file": (lambda body: b"hello", "zstd:1", 1, AgeHeaderInvalid),
+    "nothing left": (lambda body: b"", "zstd:1", 1, AgeHeaderInvalid),
+    "compressed: the end cut off": (lambda body: body[:-10], "zstd:1", 0, CompressionCorrupt),
+    "compressed: a bit": (flipped(0.0), "gzip:1", 0, CompressionCorrupt),
+    "in the clear: a bit": (flipped(0.5), "none", 0, SnapshotCorrupt),
+    "in the clear: the end cut off": (lambda body: body[:-30], "none", 0, SnapshotTruncated),
+}
+
+
+@pytest.mark.parametrize(("change", "compression", "recipients", "error"), TAMPERED.values(), ids=TAMPERED)
+def test_a_changed_object_is_refused_by_kind_and_no_file_appears(
+    store: Store,
+    tmp_path: Path,
+    change: Callable[[bytes], bytes],
+    compression: str,
+    recipients: int,
+    error: type[RedkeepError],
+) -> None:
+    manifest = shipped(store, compression=compression, recipients=recipients)
+    changed(store, change)
+    with pytest.raises(error):
+        to_file(fetch(store, manifest, [IDENTITY]), tmp_path / "dump.rdb")
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"object__sha256": "0" * 64},
+        {"object__bytes": 1},
+        {"plaintext__sha256": "0" * 64},
+        {"plaintext__bytes": 1},
+    ],
+    ids=lambda told: next(iter(told)),
+)
+def test_an_object_that_is_whole_but_not_the_manifests_is_refused(
+    store: Store, tmp_path: Path, told: dict[str, object]
+) -> None:
+    manifest = shipped(store, **told)
+    with pytest.raises(BackupMismatch):
+        to_file(fetch(store, manifest, [IDENTITY]), tmp_path / "dump.rdb")
+    assert not (tmp_path / "dump.rdb").exists()
+
+
+def test_another_backups_object_in_its_place_is_refused(store: Store, tmp_path: Path) -> None:
+    manifest = shipped(store)
+    shipped(store, rdb_of(os.urandom(300_000)))
+    with pytest.raises(BackupMismatch):
+        to_file(fetch(store, manifest, [IDENTITY]), tmp_path / "dump.rdb")
+    assert not (tmp_path / "dump.rdb").exists()
+
+
+def test_an_rdb_without_checksum_is_taken_only_where_the_manifest_knows_of_it(store: Store) -> None:
+    bare = RDB[:-8] + bytes(8)
+    assert fetched(store, shipped(store, bare, plaintext__crc64=None)) == bare
+    with pytest.raises(SnapshotCorrupt):
+        fetched(store, shipped(store, bare))
+
+
+def test_stages_that_nobody_knows_are_refused(store: Store) -> None:
+    with pytest.raises(ManifestInvalid, match="rot13"):
+        fetched(store, shipped(store, stages=("rot13", "age")))
+
+
+# -- to a file ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_file_is_the_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        assert to_file(iter([b"ab", b"", b"c"]), tmp_path / "dump.rdb") == 3
+    finally:
+        os.umask(before)
+    assert (tmp_path / "dump.rdb").read_bytes() == b"abc"
+    assert (tmp_path / "dump.rdb").stat().st_mode & 0o777 == 0o600
+
+
+def failing() -> Iterator[bytes]:
+    yield b"half"
+    raise AgeCorrupt("the rest is not there")
+
+
+def interrupted() -> Iterator[bytes]:
+    yield b"half"
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(("chunks", "error"), [(failing, AgeCorrupt), (interrupted, KeyboardInterrupt)])
+def test_what_ends_in_the_middle_leaves_the_folder_as_it_was(
+    tmp_path: Path, chunks: Callable[[], Iterator[bytes]], error: type[BaseException], force: bool
+) -> None:
+    if force:
+        (tmp_path / "dump.rdb").write_bytes(b"before")
+    with pytest.raises(error):
+        to_file(chunks(), tmp_path / "dump.rdb", force=force)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"] * force
+
+
+def test_a_file_that_is_there_is_kept_and_nothing_is_fetched(tmp_path: Path) -> None:
+    (tmp_path / "dump.rdb").write_bytes(b"before")
+    chunks = iter([b"never"])
+    with pytest.raises(FileExists):
+        to_file(chunks, tmp_path / "dump.rdb")
+    assert next(chunks) == b"never"
+    assert (tmp_path / "dump.rdb").read_bytes() == b"before"
+
+
+def test_a_file_that_came_meanwhile_is_kept(tmp_path: Path) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"ours"
+        (tmp_path / "dump.rdb").write_bytes(b"somebody else's")
+
+    with pytest.raises(FileExists):
+        to_file(chunks(), tmp_path / "dump.rdb")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"somebody else's"]
+
+
+def test_with_force_the_file_is_replaced_at_once(tmp_path: Path) -> None:
+    (tmp_path / "dump.rdb").write_bytes(b"before")
+    with (tmp_path / "dump.rdb").open("rb") as reader:
+        to_file(iter([b"after"]), tmp_path / "dump.rdb", force=True)
+        assert reader.read() == b"before", "who reads the old one goes on reading it"
+    assert (tmp_path / "dump.rdb").read_bytes() == b"after"
+
+
+@pytest.mark.parametrize("path", ["no/such/dump.rdb", "file/dump.rdb", "n" * 300])
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, path: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FileUnwritable):
+        to_file(iter([b"x"]), tmp_path / path)
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "dump.rdb").mkdir()
+    for force, error in ((False, FileExists), (True, FileUnwritable)):
+        with pytest.raises(error):
+            to_file(iter([b"x"]), tmp_path / "dump.rdb", force=force)
+    assert [each.name for each in tmp_path.iterdir()] == ["dump.rdb"]
+
+
+# -- to a stream -------------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_gets_the_bytes_as_they_come() -> None:
+    file = io.BytesIO()
+    assert to_stream(iter([b"ab", b"c"]), file) == 3
+    assert file.getvalue() == b"abc"
+
+
+def test_a_reader_that_has_gone_is_told_as_such() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as file:
+        with pytest.raises(FileUnwritable, match="whoever reads") as caught:
+            to_stream(iter([b"x" * 100]), file)
+        assert "not whole" in caught.value.hint
+        with pytest.raises(BrokenPipeError):
+            file.close()
+
+
+def test_a_slow_reader_gets_everything() -> None:
+    reader, writer = os.pipe()
+    got: list[bytes] = []
+
+    def read() -> None:
+        while piece := os.read(reader, 1000):
+            got.append(piece)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    with os.fdopen(writer, "wb") as file:
+        to_stream(iter([RDB]), file)
+    thread.join()
+    os.close(reader)
+    assert b"".join(got) == RDB
+
+
+def test_a_full_disk_is_told_as_such() -> None:
+    with Path("/dev/full").open("wb") as file:
+        with pytest.raises(FileUnwritable, match="no space left"):
+            to_stream(iter([b"x" * 100]), file)
+        with pytest.raises(OSError, match="No space"):
+            file.close()
