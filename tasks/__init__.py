@@ -2,7 +2,7 @@
 
 Vocabulary, no I/O
     errors.py      every way a run can end badly: code, hint, whether trying again helps
-    names.py       every key, queue, object key and id
+    names/         every key, queue, object key and id
     settings/      redkeep.toml, checked whole and early
     manifest.py    what was saved, how it was sealed, where it lies; its presence is the commit
 
@@ -25,8 +25,9 @@ The frame around every verb
 
 Verbs
     backup.py      snapshot -> seal -> store -> manifest
-    restore.py     manifest -> fetch -> unseal -> verify -> promote
+    restore/       manifest -> fetch -> unseal -> verify -> promote
     verify.py      the same way down, nothing promoted; its verdict is kept
+    drill/         a snapshot brought back into a throwaway server, and judged
     retention/     which backups go, and why: pure decide(), then remove
     catalog.py     which backups a store holds
     verdicts.py    what is known of a backup's worth

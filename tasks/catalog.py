@@ -132,4 +132,8 @@ def targets(store: Store) -> list[str]:
 
 
 def _ids(store: Store, prefix: str) -> Iterator[str]:
-    return (found for each in store.list(prefix) if (found := names.id_in(each.key)))
+    """Of the objects that are called exactly so; whatever else somebody put there is passed over."""
+    for each in store.list(prefix):
+        found = names.id_in(each.key)
+        if found and each.key == f"{prefix}{found}.json":
+            yield found

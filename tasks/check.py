@@ -13,9 +13,9 @@ from redis.connection import parse_url
 
 from tasks import control as control_redis
 from tasks import names
-from tasks.errors import ControlUnreachable, KeyInvalid, RedkeepError
+from tasks.errors import ControlUnreachable, KeyInvalid, RedkeepError, ServerDenied
 from tasks.manifest import public_key_of, read_signing_key
-from tasks.schedule import queue_for
+from tasks.schedule import queue_for, schedules_of
 from tasks.server import Server
 from tasks.settings import Settings, Target
 from tasks.store import Store, open_store
@@ -176,6 +176,7 @@ def _server(target: Target) -> Iterator[Finding]:
     what = f"{target.name}: server"
     with Server(target.url.get_secret_value(), timeout=5.0) as server:
         facts = server.facts()
+        yield from _left_by_a_restore(server, what)
         server.check_role(accept_replica=target.backup.replica == "accept")
         state = server.info("persistence")
         yield Finding(what, "ok", f"{facts.name} {facts.version} at {server.shown}, {facts.role}")
@@ -185,6 +186,19 @@ def _server(target: Target) -> Iterator[Finding]:
             remedy = "CONFIG SET save \"\", once AOF is on: the backup saves explicitly."
             yield Finding(what, "warn", "it also saves by itself, beside the backup", remedy)
     yield from _source(target)
+
+
+def _left_by_a_restore(server: Server, what: str) -> Iterator[Finding]:
+    """A restore that was killed could not give the server back what it had borrowed."""
+    try:
+        lent = server.config("masterauth").get("masterauth", "")
+    except ServerDenied:  # then no restore could have borrowed it either
+        return
+    if not lent.startswith(names.RESTORE_MARK):
+        return
+    told = "a restore into it was killed: it is left as a read-only replica of nobody, or with borrowed settings"
+    remedy = "REPLICAOF NO ONE there, then CONFIG SET masterauth, masteruser and repl-diskless-load to what they were."
+    yield Finding(what, "fail", told, remedy)
 
 
 def _source(target: Target) -> Iterator[Finding]:
@@ -209,6 +223,10 @@ def _workers(settings: Settings, targets: list[Target], serving: dict[str, list[
             yield Finding("workers", "ok", f"queue {queue} is served by {by}")
         else:
             yield Finding("workers", "fail", f"no worker serves queue {queue}", f"redkeep worker {queue}")
+    others = {queue_for(settings, task, each.name) for each in targets for task in schedules_of(settings, each)}
+    for queue in sorted(others - served - {queue_for(settings, "tasks.backup", each.name) for each in targets}):
+        told = f"no worker serves queue {queue}, to which the schedule sends"
+        yield Finding("workers", "warn", told, f"redkeep worker {queue}")
     if any(worker.startswith("celerybeat@") for worker in serving):
         yield Finding("workers", "ok", "beat is alive")
     else:

@@ -3,7 +3,7 @@
 One Lua call takes all the resources or none. Taking them again with the same token is a refresh with the same
 fence, so a lost reply may be retried. The fence rises even when the control Redis lost its tail, because it never
 falls behind the server's clock. Redis cannot promise more than its own durability: what a failed-over or evicting
-control Redis can break, the manifest's conditional write still holds (docs/reliability.md).
+control Redis can break, the manifest's conditional write still holds (docs/operations.md).
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from celery.schedules import crontab
 
 from tasks.names import QUEUES, queue_of, slot_name
 from tasks.settings import Settings, Target, current
-from tasks.settings.models import Verify
+from tasks.settings.models import Drill, Verify
 
 __all__ = ["beat_schedule", "due_times", "last_due", "queue_for", "queues", "route", "schedules_of", "slot_now"]
 
@@ -39,13 +39,15 @@ def schedules_of(settings: Settings, target: Target) -> dict[str, str]:
     """The crontab of each task that the schedule starts for this target.
 
     Retention follows each good backup by itself; once a day it comes by schedule as well, for what those left.
-    Verify is scheduled where it is asked for, and else where there is an identity to open a backup with.
+    Verify and drill are scheduled where they are asked for, and else where there is an identity to open a backup with.
     """
     verify = target.verify or (Verify() if settings.encryption.identity_files else None)
+    drill = target.drill or (Drill() if settings.encryption.identity_files else None)
     wanted = {
         "tasks.backup": target.backup.schedule,
         "tasks.retention": "off" if target.backup.schedule == "off" else RETENTION,
         "tasks.verify": verify.schedule if verify else "off",
+        "tasks.drill": drill.schedule if drill else "off",
     }
     return {task: line for task, line in wanted.items() if line != "off"}
 

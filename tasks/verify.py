@@ -1,8 +1,8 @@
 """The same way down as a restore, with nothing promoted: is this backup what its manifest says, and would it load?
 
-One download. What the stages give is held to the manifest while it passes; the sealed bytes are kept in an unlinked
-file, so that redis-check-rdb can be handed the plaintext once more, through a pipe, when all of it has been
-authenticated. The plaintext itself never touches a disk, unless the backup was shipped in the clear.
+One download, held to the manifest while it passes. Only where redis-check-rdb is on the machine is the plaintext
+written down, into a file in TMPDIR that has no name and that nobody else can open; it is handed over when all of it
+has been authenticated, and gone with the process.
 
 How it went is written beside the manifest, whether well or badly. What only kept us from looking (no identity, no
 network) says nothing about the backup and leaves no verdict.
@@ -10,12 +10,13 @@ network) says nothing about the backup and leaves no verdict.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from tasks import catalog, checker, verdicts
 from tasks.errors import (
@@ -35,14 +36,12 @@ from tasks.errors import (
 from tasks.job import Job
 from tasks.keyring import identities_for
 from tasks.manifest import Manifest
-from tasks.restore.fetch import AHEAD, opened
+from tasks.restore.fetch import opened
 from tasks.restore.trust import admit
 from tasks.settings import Settings, Target
 from tasks.store import Store, open_store
-from tasks.store.contract import CHUNK
-from tasks.stream import age, unseal
-from tasks.stream.shape import owned
-from tasks.stream.spool import ahead
+from tasks.stream import age
+from tasks.stream.spool import FULL
 
 __all__ = ["CONDEMNING", "examine", "verify"]
 
@@ -57,6 +56,9 @@ CONDEMNING = (
     StructureInvalid,
 )
 """The errors that are the backup's own fault, and so its verdict."""
+
+SPARE = 64 * 2**20
+"""Bytes that are left free in TMPDIR."""
 
 Progress = Callable[[int, int], None]
 """Told how many sealed bytes have come, and of how many; raises where the work must stop."""
@@ -150,7 +152,7 @@ def _examined(
 ) -> dict[str, Any]:
     told = admit(manifest, trusted, allow_unsigned=True)
     warn(told)
-    etag = _check_object(store, manifest, warn)
+    etag = _check_object(store, manifest)
     identities = identities_for(manifest, identity_files)
     found = checker.checkers(server)
     done = 0
@@ -161,12 +163,12 @@ def _examined(
         progress(done, manifest.object.bytes)
 
     with ExitStack() as stack:
-        kept = stack.enter_context(tempfile.TemporaryFile()) if found else None
-        sealed = _kept(store.get(manifest.object.key), kept, warn)
-        _held_to_manifest(sealed, manifest, identities, count)
+        room = found and _has_room(manifest, warn)
+        spool = stack.enter_context(tempfile.TemporaryFile()) if room else None
+        spooled = _held_to_manifest(store.get(manifest.object.key), manifest, identities, count, spool)
         structure = checker.Judgement("not judged", "no redis-check-rdb on this machine")
-        if kept is not None:
-            structure = _structure(kept, manifest, identities, found, lambda: progress(done, manifest.object.bytes))
+        if found:
+            structure = _structure(spooled, manifest, found, lambda: progress(done, done))
     if structure.verdict == "bad":
         raise StructureInvalid(f"backup {manifest.id} cannot be loaded", detail=structure.told)
     return {
@@ -177,12 +179,13 @@ def _examined(
         "etag": etag,
         "structure": structure.verdict,
         "checker": structure.told,
+        "spooled_bytes": manifest.plaintext.bytes if spooled else 0,
     }
 
 
-def _check_object(store: Store, manifest: Manifest, warn: Warn) -> str:
-    """Size and ETag before a byte is fetched. Another ETag over the same bytes is what copying a store leaves behind,
-    and the digests tell whether they are the same."""
+def _check_object(store: Store, manifest: Manifest) -> str:
+    """Size and ETag before a byte is fetched. Another ETag over the same bytes is what copying a store leaves behind
+    (and what rclone's server tells of every upload in parts); whether they are the same, the digests say."""
     said = manifest.object
     found = store.head(said.key)
     if found is None:
@@ -190,63 +193,68 @@ def _check_object(store: Store, manifest: Manifest, warn: Warn) -> str:
     if found.bytes != said.bytes:
         detail = f"{found.bytes} bytes, and its manifest says {said.bytes}"
         raise BackupMismatch(f"the object of backup {manifest.id} is not the one its manifest names", detail=detail)
-    if found.etag == said.etag:
-        return "same"
-    warn("the object was written anew since: its ETag is not the manifest's")
-    return "changed"
+    return "same" if found.etag == said.etag else "changed"
 
 
 def _held_to_manifest(
-    sealed: Iterator[bytes], manifest: Manifest, identities: list[str], count: Callable[[int], None]
-) -> None:
-    """Read it to its end. Raises one of `CONDEMNING`, or why it could not be read."""
+    sealed: Iterator[bytes],
+    manifest: Manifest,
+    identities: list[str],
+    count: Callable[[int], None],
+    spool: IO[bytes] | None,
+) -> IO[bytes] | None:
+    """Read it to its end, and write the plaintext down where there is a file for it. Raises one of `CONDEMNING`, or
+    why it could not be read.
+
+    Returns:
+        The file, if all of it went there.
+    """
     try:
-        for _ in opened(sealed, manifest, identities, count):
-            pass
+        for chunk in opened(sealed, manifest, identities, count):
+            spool = _written(spool, chunk)
     except (SnapshotCorrupt, SnapshotTruncated) as error:
         raise BackupMismatch(f"backup {manifest.id} does not hold a whole RDB", detail=str(error)) from error
     except IdentityMismatch as error:
         if not {age.recipient_of(each) for each in identities} & set(manifest.recipients):
             raise
         raise BackupMismatch(f"backup {manifest.id} is sealed to others than its manifest says") from error
+    return spool
 
 
-def _kept(chunks: Iterator[bytes], file: BinaryIO | None, warn: Warn) -> Iterator[bytes]:
-    """The same chunks, written down in passing; where there is no room, without."""
-    with owned(chunks):
-        for chunk in chunks:
-            if file is not None:
-                try:
-                    file.write(chunk)
-                except OSError as error:
-                    warn(f"no room in TMPDIR to have the structure judged: {(error.strerror or '').lower()}")
-                    file.truncate(0)
-                    file = None
-            yield chunk
+def _written(spool: IO[bytes] | None, chunk: bytes) -> IO[bytes] | None:
+    """None from the first chunk on for which there is no room."""
+    if spool is None:
+        return None
+    try:
+        spool.write(chunk)
+        spool.flush()
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        with suppress(OSError):
+            spool.truncate(0)
+        return None
+    return spool
+
+
+def _has_room(manifest: Manifest, warn: Warn) -> bool:
+    """Whether TMPDIR has room for the plaintext and as much again as nobody should be left without."""
+    needed = manifest.plaintext.bytes + SPARE
+    if shutil.disk_usage(tempfile.gettempdir()).free >= needed:
+        return True
+    warn(f"no room in {tempfile.gettempdir()} to have the structure judged: it takes {needed} bytes")
+    return False
 
 
 def _structure(
-    file: BinaryIO,
-    manifest: Manifest,
-    identities: list[str],
-    found: list[checker.Checker],
-    checkpoint: Callable[[], None],
+    spooled: IO[bytes] | None, manifest: Manifest, found: list[checker.Checker], checkpoint: Callable[[], None]
 ) -> checker.Judgement:
     """The first judgement that is one; a checker too old for this RDB refuses it at once."""
+    if spooled is None:
+        return checker.Judgement("not judged", "no room for the plaintext")
     judgement = checker.Judgement("not judged", "")
     for each in found:
-        file.seek(0)
-        if not file.read(1) and manifest.object.bytes:
-            return checker.Judgement("not judged", "no room in TMPDIR")
-        chunks = ahead(unseal(_read(file, checkpoint), manifest.stages, identities), AHEAD)
-        judgement = checker.judge(each, chunks, manifest.plaintext.rdb_version)
+        judgement = checker.judge(each, spooled, manifest.plaintext.rdb_version, checkpoint)
         if judgement.verdict != "not judged":
             break
     return judgement
-
-
-def _read(file: BinaryIO, checkpoint: Callable[[], None]) -> Iterator[bytes]:
-    file.seek(0)
-    while chunk := file.read(CHUNK):
-        checkpoint()
-        yield chunk

@@ -31,6 +31,7 @@ COMMANDS = {
     "backups": "shelf.backups",
     "verify": "prove.verify",
     "fetch": "shelf.fetch",
+    "restore": "recover.restore",
     "hold": "keeping.hold",
     "release": "keeping.release",
     "acknowledge": "keeping.acknowledge",

@@ -251,6 +251,10 @@ def _figures_told(figures: dict[str, Any]) -> Iterator[str]:
             f"{size(figures['bytes'])} by {figures['source']}, {size(figures['stored_bytes'])} stored "
             f"({figures['ratio']}x), {figures['keys']:,} keys"
         )
+    if "recovery_seconds" in figures:
+        parts = ", ".join(f"{part} {seconds(figures[f'{part}_seconds'])}" for part in ("fetch", "load", "check"))
+        yield f"{size(figures['bytes'])}, {figures['keys']:,} keys, {figures['sampled']} of them read: {parts}"
+        yield f"recovery time {seconds(figures['recovery_seconds'])}"
     if "structure" in figures:
         yield f"{size(figures['bytes'])} as its manifest says; structure {figures['structure']}: {figures['checker']}"
     if "decisions" in figures:

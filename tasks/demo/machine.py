@@ -20,6 +20,7 @@ from typing import Self
 import redis
 
 from tasks.errors import DemoFailed
+from tasks.restore.interrupt import uninterrupted
 
 __all__ = ["REDKEEP", "Machine"]
 
@@ -37,6 +38,7 @@ class Machine:
         self.folder = folder
         self.redis_server = find_redis_server()
         self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._ours: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -44,29 +46,28 @@ class Machine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for sent in (signal.SIGTERM, signal.SIGKILL):
-            for _, process in reversed(self._running):
-                if process.poll() is None:
-                    os.killpg(process.pid, sent)
-            end = time.monotonic() + 8
-            while time.monotonic() < end and any(process.poll() is None for _, process in self._running):
-                time.sleep(0.05)
+        with uninterrupted():  # somebody who types Ctrl-C twice means the same
+            ours = [process for name, process in self._running if name in self._ours]
+            _end(ours, signal.SIGTERM)  # while the servers are there that they take leave of
+            for sent in (signal.SIGTERM, signal.SIGKILL):
+                _end([process for _, process in self._running], sent)
 
     def start(self, name: str, command: list[str], environment: dict[str, str] | None = None) -> None:
         """Start a process in a group of its own; its output goes to ``logs/<name>.log``."""
-        logs = self.folder / "logs"
-        logs.mkdir(exist_ok=True)
-        with (logs / f"{name}.log").open("wb") as log:
+        logs, temporary = self.folder / "logs", self.folder / "tmp"
+        for folder in (logs, temporary):  # what a killed process leaves behind goes with everything else
+            folder.mkdir(exist_ok=True)
+        with (logs / f"{name}.log").open("wb") as log, uninterrupted():  # started, and known to be
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
-                env=os.environ | (environment or {}),
+                env=os.environ | {"TMPDIR": str(temporary)} | (environment or {}),
                 start_new_session=True,
             )
-        self._running.append((name, process))
+            self._running.append((name, process))
 
     def pid(self, name: str) -> int:
         """Of the process started under that name, which leads a group of its own."""
@@ -99,6 +100,7 @@ class Machine:
 
     def redkeep(self, name: str, *arguments: str) -> None:
         """Start one of redkeep's own processes."""
+        self._ours.add(name)
         self.start(name, [*REDKEEP, *arguments])
 
     def wait_for(self, name: str, ready: Callable[[], bool], seconds: float = WAIT) -> None:
@@ -120,6 +122,16 @@ class Machine:
         log = self.folder / "logs" / f"{name}.log"
         lines = log.read_text(errors="replace").splitlines()[-15:] if log.exists() else []
         raise DemoFailed(f"{name} did not get ready", detail="\n" + "\n".join(lines))
+
+
+def _end(processes: list[subprocess.Popen[bytes]], sent: signal.Signals) -> None:
+    """Send it to each one's group, and wait until all have ended, or for as long as a worker may need."""
+    for process in processes:
+        if process.poll() is None:
+            os.killpg(process.pid, sent)
+    end = time.monotonic() + 8
+    while time.monotonic() < end and any(process.poll() is None for process in processes):
+        time.sleep(0.05)
 
 
 def answers(port: int) -> bool:

@@ -85,12 +85,9 @@ class Trial:
         return {"backup": self.id} | parts | {"recovery_seconds": round(recovery, 3)} | self.figures
 
 
-def drill(job: Job, settings: Settings, target: Target, wanted: str = catalog.LATEST) -> None:
-    """Bring a snapshot back, and judge it. Where it fails, the one before it is tried as well, so that it is known
-    what there is to go back to.
-
-    Args:
-        wanted: a backup's id; else the newest.
+def drill(job: Job, settings: Settings, target: Target) -> None:
+    """Bring back the snapshot that the ticket names, else the newest, and judge it. Where it fails, the one before it
+    is tried as well, so that it is known what there is to go back to.
 
     Raises:
         DrillFailed: it did not come back as it should; its verdict says so, and the error whether the one before did.
@@ -98,7 +95,7 @@ def drill(job: Job, settings: Settings, target: Target, wanted: str = catalog.LA
         DrillServerMissing, MemoryShort, IdentityMissing, ...: it could not be tried; nothing is said of it.
     """
     store = open_store(**settings.store.arguments())
-    ids = _newest_first(store, target.name, wanted)
+    ids = _newest_first(store, target.name, job.ticket.backup)
     first = Trial(ids[0])
     failure = _tried(job, settings, target, store, first, ids[1:])
     job.figures |= first.told()

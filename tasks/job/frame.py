@@ -20,6 +20,7 @@ from tasks.errors import (
     RedkeepError,
     RunCancelled,
     Skip,
+    SlotBusy,
     TimeLimitExceeded,
     Unexpected,
     WorkerLost,
@@ -167,8 +168,8 @@ class _Frame:
         raise error
 
     def _worth_trying_again(self, error: RedkeepError) -> bool:
-        if not error.retry:
-            return False
+        if not error.retry or isinstance(error, SlotBusy):
+            return error.retry  # a slot that is being done ends by itself: committed, released, or its claim runs out
         try:
             tries, waited = self.records.patience_spent(self.ticket.run_id)
         except ControlUnreachable:  # it stands for the broker too: whenever that is back, so is the run

@@ -70,12 +70,12 @@ def redkeep(*arguments: object, config: Path | None = None, cwd: Path | None = N
     return run([REDKEEP, *arguments], env=environment(config, **more), cwd=cwd)
 
 
-def here(*arguments: object, config: Path | None = None) -> Done:
+def here(*arguments: object, config: Path | None = None, **more: str) -> Done:
     """In this process: much faster, for commands that start no Celery app, which a process has only one of."""
     from tasks.cli import main
 
     out, err = io.TextIOWrapper(io.BytesIO(), write_through=True), io.StringIO()
-    with _settings(config), redirect_stdout(out), redirect_stderr(err):
+    with _environment(config, more), redirect_stdout(out), redirect_stderr(err):
         try:
             main([str(word) for word in arguments])
             code = 0
@@ -85,11 +85,9 @@ def here(*arguments: object, config: Path | None = None) -> Done:
 
 
 @contextmanager
-def _settings(config: Path | None) -> Iterator[None]:
+def _environment(config: Path | None, more: dict[str, str]) -> Iterator[None]:
     before = dict(os.environ)
-    os.environ.pop("REDKEEP_CONFIG", None)
-    if config is not None:
-        os.environ["REDKEEP_CONFIG"] = str(config)
+    os.environ.update(environment(config, **more))
     current.cache_clear()
     try:
         yield

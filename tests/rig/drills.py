@@ -52,10 +52,10 @@ def drilling(keep: Keep, flavour: str = "redis7", **wanted: Any) -> tuple[Settin
 def drilled(keep: Keep, flavour: str = "redis7", backup: str = LATEST, **wanted: Any) -> Drilled:
     """Drill, in this thread: it has to be the main one, the server dies with the thread that starts it."""
     settings, target = drilling(keep, flavour, **wanted)
-    ticket = Ticket(str(uuid.uuid4()), "tasks.drill", "main", by="test")
+    ticket = Ticket(str(uuid.uuid4()), "tasks.drill", "main", by="test", backup=backup)
 
     def work(running: Job) -> None:
-        drill(running, settings, target, backup)
+        drill(running, settings, target)
 
     error: RedkeepError | None = None
     try:

@@ -27,6 +27,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from rig.nobody import as_nobody
 from tasks import job, settings
 from tasks.backup import backup
 from tasks.control import connect
@@ -43,7 +44,6 @@ from tasks.verify import verify
 __all__ = ["Attempt", "Keep", "as_nobody", "eventually"]
 
 ROOT = Path(__file__).parents[2]
-NOBODY = 65534
 TASK = "tasks.backup"
 VERBS: dict[str, Callable[[Job, settings.Settings, settings.Target], None]] = {
     "backup": backup,
@@ -149,22 +149,14 @@ class Keep:
         return self.attempt(run_id, task=task, dry_run=dry_run)
 
     def attempt(
-        self,
-        run_id: str = "",
-        *,
-        slot: str | None = None,
-        prepare: Callable[[Job], None] | None = None,
-        task: str = "backup",
-        dry_run: bool = False,
+        self, run_id: str = "", *, slot: str | None = None, task: str = "backup", dry_run: bool = False
     ) -> Attempt:
-        """One attempt at a backup, in this thread; ``prepare`` may look at the job before it begins."""
+        """One attempt at a backup, or at another task, in this thread."""
         name = f"tasks.{task}"
         ticket = Ticket(run_id or str(uuid.uuid4()), name, "main", slot=slot, by="test", dry_run=dry_run)
         error: RedkeepError | None = None
 
         def work(each: Job) -> None:
-            if prepare is not None:
-                prepare(each)
             VERBS[task](each, self.settings, self.target)
 
         try:
@@ -285,21 +277,6 @@ def run_here(config: str, run_id: str) -> None:
     loaded = settings.load(Path(config))
     target = settings.target_of(loaded, "main")
     job.run(lambda each: backup(each, loaded, target), Ticket(run_id, TASK, "main", by="test"), loaded, target)
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Without root's rights, groups included, for this process and all its threads. Needs root to begin with."""
-    groups = os.getgroups()
-    os.setgroups([])
-    os.setegid(NOBODY)
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-        os.setgroups(groups)
 
 
 def eventually(holds: Callable[[], Any], *, within: float = 20.0) -> Any:

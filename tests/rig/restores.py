@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import redis
 
 from rig.keep import Keep
 from rig.redis_servers import RedisServer
@@ -21,7 +23,7 @@ from tasks.manifest import Manifest
 from tasks.restore import Layout, Placed, fetch, to_dir
 from tasks.store import Store
 
-__all__ = ["Shelf", "contents", "every_type", "started_in"]
+__all__ = ["Shelf", "contents", "every_type", "slow_to_load", "started_in"]
 
 
 @dataclass
@@ -74,6 +76,13 @@ def every_type(server: RedisServer, *, keys: int = 200) -> None:
                 pipe.xadd(f"stream:{number}", {"n": number})
             pipe.set("large", noise.randbytes(3_000_000))
             pipe.execute()
+
+
+def slow_to_load(server: RedisServer, microseconds: int) -> None:
+    """Every key takes it that long, and it answers others in between."""
+    server.client().config_set("key-load-delay", microseconds)
+    with suppress(redis.ResponseError):  # 6.2 answers every 2 MB, whatever is said
+        server.client().config_set("loading-process-events-interval-bytes", 1024)
 
 
 @contextmanager

@@ -208,7 +208,7 @@ def test_a_target_with_a_worker_of_its_own_has_its_own_queue(keep: Keep) -> None
     run_id = called(keep, "near")
     assert waiting_in(keep, "backup.db1") == 1
     assert keep.record(run_id).state == "queued"
-    with Running("worker", "-Q", "backup.db1", **in_checkout(keep)):
+    with Running("worker", "backup.db1", config=keep.config_path):
         assert ended(keep, run_id) == "succeeded"
     assert waiting_in(keep, "backup.db1") == 0
 

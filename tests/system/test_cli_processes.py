@@ -120,9 +120,15 @@ def test_flower_lets_nobody_in_without_the_password(keep: Keep) -> None:
 # -- the demo ----------------------------------------------------------------------------------------------------------
 
 
+def marked(folder: Path) -> dict[str, str]:
+    """An environment that whatever is started in it hands on."""
+    folder.mkdir()
+    return {"TMPDIR": str(folder), "MARK_OF_A_TEST": str(folder)}
+
+
 def left_behind(folder: Path) -> list[str]:
-    """Processes that were started under that TMPDIR, and what lies there."""
-    mark = f"TMPDIR={folder}".encode()
+    """Processes that were started with that mark, and what lies in the folder."""
+    mark = f"MARK_OF_A_TEST={folder}".encode()
     found = [str(path) for path in folder.iterdir()]
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -134,10 +140,8 @@ def left_behind(folder: Path) -> list[str]:
 
 
 def test_the_demo_runs_through_and_leaves_nothing(tmp_path: Path, hostile: Path) -> None:
-    (tmp_path / "tmp").mkdir()
-    said = run(
-        [REDKEEP, "demo", "--megabytes", "2"], env=environment(None, TMPDIR=str(tmp_path / "tmp")), cwd=hostile
-    )
+    env = environment(None, **marked(tmp_path / "tmp"))
+    said = run([REDKEEP, "demo", "--megabytes", "2"], env=env, cwd=hostile)
     assert said.code == 0, said.out + said.err
     for words in ("beat's schedule fired a backup", "Flower shows both", "every key is there", "Done."):
         assert words in said.out
@@ -145,8 +149,7 @@ def test_the_demo_runs_through_and_leaves_nothing(tmp_path: Path, hostile: Path)
 
 
 def test_the_demo_cleans_up_when_it_is_told_to_end(tmp_path: Path) -> None:
-    (tmp_path / "tmp").mkdir()
-    with Running("demo", "--megabytes", "2", TMPDIR=str(tmp_path / "tmp")) as demo:
+    with Running("demo", "--megabytes", "2", **marked(tmp_path / "tmp")) as demo:
         demo.until("an S3 server")
         assert left_behind(tmp_path / "tmp") != []
         os.kill(demo.pid, signal.SIGTERM)

@@ -78,15 +78,20 @@ def test_backups_are_listed_newest_first(original: Keep) -> None:
     said = here("backups", "main", config=original.config_path)
     assert (said.code, said.err) == (0, "")
     header, *rows = said.out.splitlines()
-    assert header.split() == ["BACKUP", "AGE", "RDB", "STORED", "KEYS", "SERVER", "SOURCE", "SEALED"]
+    columns = "BACKUP AGE RDB STORED KEYS SERVER SOURCE SEALED PROVEN RETENTION"
+    assert header.split() == columns.split()
     assert [row.split()[0] for row in rows] == [each.id for each in reversed(original.manifests())]
-    assert all(row.endswith("follow zstd:1 age signed") for row in rows)
+    assert all("follow zstd:1 age signed" in row for row in rows)
+    assert "keep: last 1 of 3" in rows[0]
     assert "20261123T110700Z" in said.out
 
 
-def test_with_json_they_are_the_manifests(original: Keep) -> None:
+def test_with_json_they_are_the_manifests_and_what_is_known_beside(original: Keep) -> None:
     told = here("backups", "main", "--json", config=original.config_path).json
+    beside = [{name: each.pop(name) for name in ("verdict", "hold", "retention", "notes")} for each in told]
     assert told == [each.model_dump(mode="json") for each in reversed(original.manifests())]
+    assert [each["retention"]["action"] for each in beside] == ["keep", "keep"]
+    assert [(each["verdict"], each["hold"], each["notes"]) for each in beside] == [(None, None, [])] * 2
 
 
 def test_a_target_without_backups_says_who_has_some(original: Keep) -> None:
@@ -103,7 +108,8 @@ def test_a_manifest_that_cannot_be_read_is_in_the_list(keep: Keep) -> None:
     assert said.code == 0
     assert "unreadable: not a manifest (not JSON)" in said.out
     told = here("backups", "main", "--json", config=keep.config_path).json
-    assert {"id": broken.id, "problem": "not a manifest (not JSON)"} in told
+    assert told[0].items() >= {"id": broken.id, "problem": "not a manifest (not JSON)"}.items()
+    assert told[0]["retention"]["action"] == "keep"
 
 
 # -- fetch, with settings ----------------------------------------------------------------------------------------------

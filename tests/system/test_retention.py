@@ -13,7 +13,7 @@ from rig.keep import Keep, eventually
 from rig.redis_servers import RedisServer
 from rig.shelves import Dying, Gone, put_backup
 
-from tasks import catalog, control, errors, names, retention, verdicts
+from tasks import catalog, control, errors, lease, names, retention, verdicts
 from tasks.manifest import Manifest, read_signing_key
 from tasks.records import Records
 
@@ -202,12 +202,10 @@ def test_leftovers_are_swept_only_when_old_and_not_named_by_a_live_run(ours: Kee
 # -- leases ----------------------------------------------------------------------------------------------
 
 
-def test_retention_does_not_wait_for_the_targets_lease_but_for_its_own(ours: Keep) -> None:
-    from tasks import lease
-    from tasks.names import Keys
-
+def test_retention_does_not_wait_for_the_targets_lease_but_for_its_own(any_redis: RedisServer, keep: MakeKeep) -> None:
+    ours = keep(any_redis, control={"patience": "300ms"})
     client = control.connect(ours.settings.control)
-    keys = Keys(ours.settings.control.namespace)
+    keys = names.Keys(ours.settings.control.namespace)
     held = lease.acquire(client, keys, ["target:main", "verify:main"], token="t", holder="a backup", ttl=30)
     assert ours.verb("retention").error is None
     held.release()

@@ -42,12 +42,6 @@ def assert_streamed(keep: Keep, attempt: Attempt, server: RedisServer) -> None:
     assert_no_phantom(server)
 
 
-def redis7_or_skip() -> str:
-    if binary("redis7") is None:
-        pytest.skip(why_missing("redis7"))
-    return "redis7"
-
-
 # -- the forms of a transfer -------------------------------------------------------------------------------------------
 
 
@@ -62,8 +56,7 @@ def test_both_forms_of_a_transfer_give_the_whole_snapshot(
             fill_slow(server, 0, keys=megabytes, size=1_000_000)
         wire.when_answered(b"$EOF:", lambda: seen.append(b"$EOF:"))
         ours = keep(server, url=wire.url, source="stream")
-        attempt = ours.attempt()
-        assert_streamed(ours, attempt, server)
+        assert_streamed(ours, ours.attempt(), server)
         assert bool(seen) == (header == b"$EOF:")
         assert (server.dir / "dump.rdb").exists() == (diskless == "no")
 
@@ -140,11 +133,13 @@ def test_a_user_of_its_own_and_a_database_in_the_url_will_do(redis_flavour: str,
 
 @pytest.mark.parametrize("diskless", ["yes", "no"])
 def test_tls_will_do(keep: MakeKeep, tmp_path: Path, diskless: str) -> None:
+    if binary("redis7") is None:
+        pytest.skip(why_missing("redis7"))
     certificate, key = certify(tmp_path)
     port = ReservedPort()
     tls = {"tls_port": port.number, "tls_cert_file": certificate, "tls_key_file": key, "tls_auth_clients": "no"}
     try:
-        server = streaming(redis7_or_skip(), diskless, **tls).__enter__()
+        server = streaming("redis7", diskless, **tls).__enter__()
     except ServerDied as died:
         port.release()
         if "TLS" in str(died) or "tls" in str(died):
@@ -185,8 +180,7 @@ def test_a_server_killed_in_the_middle_leaves_no_backup(redis_flavour: str, keep
         fill_slow(server, 30)
         ours = keep(server, source="stream")
         running = ours.started()
-        eventually(ours.left)
-        eventually(lambda: is_saving(server))
+        eventually(lambda: ours.left() and is_saving(server))
         server.kill()
         attempt = running.result(30)
         assert isinstance(attempt.error, (SnapshotTruncated, ServerUnreachable))
@@ -209,7 +203,6 @@ def test_a_save_child_killed_in_the_middle_leaves_no_backup(any_redis: RedisServ
 
 
 def children(server: RedisServer) -> list[int]:
-    assert server.process is not None
     listed = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
     return [int(pid) for pid in listed.split()]
 

@@ -149,10 +149,18 @@ TARGETS = {
 
 def test_each_target_that_has_a_schedule_has_an_entry(make_settings: Callable[..., Settings]) -> None:
     entries = schedule.beat_schedule(make_settings(targets=TARGETS))
-    assert sorted(entries) == ["backup far", "backup main"]
+    assert sorted(entries) == ["backup far", "backup main", "retention far", "retention main"]
     entry = entries["backup main"]
     assert (entry["task"], entry["args"], entry["options"]) == ("tasks.backup", ["main"], {"expires": 60})
     assert entry["kwargs"]["by"] == "beat"
+
+
+def test_verify_is_scheduled_where_it_is_asked_for_or_can_open_a_backup(make_settings: Callable[..., Settings]) -> None:
+    asked = make_settings(targets={"main": {"verify": {"schedule": "1 2 * * *"}}, "other": {}})
+    assert [schedule.schedules_of(asked, each).get("tasks.verify") for each in asked.target] == ["1 2 * * *", None]
+    encryption = asked.encryption.model_copy(update={"identity_files": [Path("/identity.txt")]})
+    able = asked.model_copy(update={"encryption": encryption})
+    assert [schedule.schedules_of(able, each)["tasks.verify"] for each in able.target] == ["1 2 * * *", "13 4 * * *"]
 
 
 def test_beats_entries_survive_its_schedule_file_and_name_the_slot_when_they_are_sent(

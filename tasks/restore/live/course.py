@@ -20,7 +20,7 @@ from tasks.errors import (
     SettingsLeft,
 )
 from tasks.manifest import Manifest
-from tasks.names import RESTORE_SECRET
+from tasks.names import RESTORE_MARK
 from tasks.restore.counts import differences
 from tasks.restore.interrupt import uninterrupted
 from tasks.restore.live.fit import check_alone, fit
@@ -99,7 +99,7 @@ class Course:
             self.fit = fit(
                 self._server, self._manifest, force=self._force, control_run_id=self._control_run_id
             )
-            secret = RESTORE_SECRET + secrets.token_hex(20)
+            secret = RESTORE_MARK + secrets.token_hex(20)
             here = self._listen or (self._server.local_address(), 0)
             size = self._manifest.plaintext.bytes
             primary = Primary(here, self._file, size, self.fit.replication_id, secret)

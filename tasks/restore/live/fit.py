@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tasks.errors import MemoryShort, RestoreBusy, RestoreUnfit
 from tasks.manifest import Manifest, ServerFacts
-from tasks.names import RESTORE_SECRET
+from tasks.names import RESTORE_MARK
 from tasks.restore.memory import available_here, needed_for
 from tasks.restore.reader import check_loads, reader_of
 from tasks.server import Server
@@ -79,7 +79,7 @@ def cli_of(server: Server) -> str:
 
 
 def _check_left(server: Server) -> None:
-    if server.config("masterauth").get("masterauth", "").startswith(RESTORE_SECRET):
+    if server.config("masterauth").get("masterauth", "").startswith(RESTORE_MARK):
         raise RestoreUnfit(
             f"an earlier restore into {server.shown} was killed and has left it behind",
             hint=f"Free it first: {cli_of(server)} REPLICAOF NO ONE; then CONFIG SET masterauth to what it was.",

@@ -1,0 +1,59 @@
+"""Keys in the control Redis; they begin with the installation's namespace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of one installation.
+
+    >>> Keys("redkeep").run("7f3a")
+    'redkeep:run:7f3a'
+    """
+
+    namespace: str
+
+    def lease(self, resource: str) -> str:
+        """Who works there now. A resource is one of :func:`resources_of`, like ``target:main`` or ``host:db1``.
+
+        >>> Keys("redkeep").lease("target:main")
+        'redkeep:lease:target:main'
+        """
+        return f"{self.namespace}:lease:{resource}"
+
+    def fence(self) -> str:
+        """The last fence given out."""
+        return f"{self.namespace}:fence"
+
+    def slot(self, slot: str) -> str:
+        """
+        >>> Keys("redkeep").slot("tasks.backup/main/2026-11-23T11:07Z")
+        'redkeep:slot:tasks.backup/main/2026-11-23T11:07Z'
+        """
+        return f"{self.namespace}:slot:{slot}"
+
+    def run(self, run_id: str) -> str:
+        """The record of a run, a hash."""
+        return f"{self.namespace}:run:{run_id}"
+
+    def alive(self, run_id: str) -> str:
+        """Holds the nonce of the attempt at work, and expires when that stops beating."""
+        return f"{self.namespace}:alive:{run_id}"
+
+    def runs(self, target: str, task: str) -> str:
+        """Run ids of one target and task, by the time they were first seen.
+
+        >>> Keys("redkeep").runs("main", "tasks.backup")
+        'redkeep:runs:main:tasks.backup'
+        """
+        return f"{self.namespace}:runs:{target}:{task}"
+
+    def indexes(self) -> str:
+        """The names of all the indexes, by the time they last grew."""
+        return f"{self.namespace}:runs"
+
+    def paused(self, target: str) -> str:
+        """Tasks of a target that the schedule must not start, a hash of task to reason."""
+        return f"{self.namespace}:paused:{target}"
