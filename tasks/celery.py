@@ -49,7 +49,13 @@ def _celeryconfig() -> ModuleType:
     return module
 
 
-app = Celery("redkeep")
+class _Run(Task):  # type: ignore[type-arg]
+    """A run that fails has its record and one line in the log; only what nobody foresaw is worth a traceback there."""
+
+    throws = (RedkeepError,)
+
+
+app = Celery("redkeep", task_cls=_Run)
 app.config_from_object(_celeryconfig())
 
 
@@ -194,6 +200,9 @@ def _note_loss(task_id: str = "", exception: BaseException | None = None, **_: A
     """A pool child that was killed cannot end its record; the parent does. Everything else the frame has recorded."""
     if isinstance(exception, (RedkeepError, job.Again)):
         return
+    if isinstance(exception, TypeError):  # arguments that no task takes: it never began
+        told = Unexpected("the message cannot be understood", detail=str(exception))
+        _close(task_id, "failed", told, when=("queued",))
     _close(task_id, "died", WorkerLost("the worker process ended in the middle"), when=("running",))
 
 

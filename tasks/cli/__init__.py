@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -68,7 +67,7 @@ class _Commands(DYMGroup):  # type: ignore[misc]
     type=click.Path(path_type=Path, dir_okay=False),
     help="The settings file; else REDKEEP_CONFIG, else /etc/redkeep/redkeep.toml.",
 )
-@click.version_option(version("redkeep"), prog_name="redkeep")
+@click.version_option(package_name="redkeep", prog_name="redkeep")
 def redkeep(config: Path | None) -> None:
     """Keeps a Redis safe without ever taking the site down."""
     if config is not None:

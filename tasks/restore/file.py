@@ -53,7 +53,9 @@ def spooled(chunks: Iterator[bytes], expected: int) -> Iterator[BinaryIO]:
     folder = Path(tempfile.gettempdir())
     hint = "Set TMPDIR to a folder that has room: the plain RDB waits there, in a file without a name."
     check_room(folder, expected, hint=hint)
-    with tempfile.TemporaryFile(dir=folder) as file:
+    with _writing():
+        opened = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by the block below
+    with opened as file:
         to_stream(chunks, file)
         file.seek(0)
         yield file

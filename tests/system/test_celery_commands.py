@@ -111,18 +111,21 @@ def test_call_for_a_target_that_is_not_there_any_more_fails_by_name(keep: Keep) 
     assert "Use one of: main, near." in error["hint"]
 
 
-def test_call_without_a_target_fails_and_hurts_nobody(keep: Keep) -> None:
-    called(keep)
-    assert ended(keep, called(keep, "main")) == "succeeded"
+def test_call_with_arguments_that_no_task_takes_fails_in_the_record_too(keep: Keep) -> None:
+    run_id = called(keep)
+    eventually(lambda: keep.record(run_id).state == "failed")
+    error = keep.record(run_id).get("error")
+    assert error["code"] == 99
+    assert "the message cannot be understood (backup() " in error["message"]
 
 
 def test_report_and_inspect_answer(keep: Keep) -> None:
     report = celery(keep, "report")
     assert report.code == 0
     assert "broker_transport_options" in report.out
-    ping = celery(keep, "inspect", "ping", "--json")
+    ping = celery(keep, "inspect", "-d", "checkout@here", "ping", "--json")  # named, it need not wait for others
     assert json.loads(ping.out)["checkout@here"] == {"ok": "pong"}
-    conf = json.loads(celery(keep, "inspect", "conf", "--json").out)["checkout@here"]
+    conf = json.loads(celery(keep, "inspect", "-d", "checkout@here", "conf", "--json").out)["checkout@here"]
     assert conf["task_acks_late"] is True
 
 

@@ -194,3 +194,12 @@ def test_a_drill_of_a_named_backup_that_is_gone_fails_by_name(shelf: Shelf) -> N
         "run", "drill", "main", "--backup", "20200101T000000Z", "--inline", "--json", config=shelf.keep.config_path
     )
     assert json.loads(done.out)["error"]["name"] == "backup-unknown"
+
+
+def test_a_worker_of_queue_drill_does_it_too(shelf: Shelf) -> None:
+    with Running("worker", "drill", config=shelf.keep.config_path) as worker:
+        worker.until("ready.")
+        done = redkeep("run", "drill", "main", "--json", config=shelf.keep.config_path)
+    assert done.json["outcome"] == "succeeded", done.out
+    assert done.json["figures"]["backup"] == shelf.manifest.id
+    assert done.json["phases"].keys() >= {"fetch", "load", "check"}

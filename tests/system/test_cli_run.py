@@ -42,12 +42,15 @@ def installed(folder: Path, site: RedisServer, control: RedisServer) -> Keep:
 
 
 @pytest.fixture(scope="module")
-def keep(site: RedisServer, control: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keep]:
+def keep(site: RedisServer, control: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Keep:
     """An installation with a worker."""
-    made = installed(tmp_path_factory.mktemp("keep"), site, control)
-    with Running("worker", "backup", config=made.config_path) as worker:
-        worker.until("ready.")
-        yield made
+    return installed(tmp_path_factory.mktemp("keep"), site, control)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def worker(keep: Keep) -> Iterator[Running]:
+    with Running("worker", "backup", config=keep.config_path) as started:
+        yield started.until("ready.")
 
 
 @pytest.fixture
@@ -109,7 +112,7 @@ def test_detached_it_prints_the_id_alone(keep: Keep) -> None:
     assert eventually(lambda: state(keep, told.json["id"]) == "succeeded")
 
 
-def test_a_run_that_fails_exits_with_its_code_and_says_what_to_do(keep: Keep) -> None:
+def test_a_run_that_fails_exits_with_its_code_and_says_what_to_do(keep: Keep, worker: Running) -> None:
     said = redkeep("run", "backup", "unfollowable", config=keep.config_path)
     assert (said.code, said.out) == (36, "")
     assert "tasks.backup unfollowable: failed" in said.err
@@ -121,6 +124,8 @@ def test_a_run_that_fails_exits_with_its_code_and_says_what_to_do(keep: Keep) ->
     assert set(told.json) == RESULT
     assert told.json["outcome"] == "failed"
     assert set(told.json["error"]) == {"code", "name", "message", "hint"}
+    worker.until(f"run {told.json['id']} failed: no folder /nowhere")
+    assert "Traceback" not in worker.log, "what is foreseen is one line in the worker's log as well"
 
 
 def test_check_sees_the_worker_and_misses_beat(keep: Keep) -> None:

@@ -80,7 +80,8 @@ def test_every_example_is_a_command_line_that_is_understood(path: Path) -> None:
             words = shlex.split(line, comments=True)
             at = next((at for at, word in enumerate(words) if word.endswith("redkeep")), len(words))
             for name, *arguments in [words[at + 1 :]] if words[at + 1 :] and words[at + 1] in COMMANDS else []:
-                command_named(name).make_context(name, list(arguments)).close()
+                parent = click.Context(redkeep, **redkeep.context_settings)  # it decides how help is asked for
+                command_named(name).make_context(name, list(arguments), parent=parent).close()
 
 
 def test_every_command_a_hint_names_exists() -> None:

@@ -6,15 +6,19 @@ import os
 import random
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 from rig.keep import Keep, eventually
-from rig.redis_servers import RedisServer
-from rig.restores import Shelf, every_type, slow_to_load
+from rig.redis_servers import RedisServer, binary, why_missing
+from rig.restores import Shelf, every_type, slow_to_load, started_in
 from rig.wire import Wire
 
 from tasks.errors import (
@@ -25,6 +29,7 @@ from tasks.errors import (
     RestoreCut,
     RestoreMismatch,
     RestoreUnfit,
+    RestoreUnpersisted,
     RestoreUnreached,
     ServerUnreachable,
 )
@@ -66,11 +71,23 @@ def role(server: RedisServer) -> str:
     return str(server.client().info("replication")["role"])
 
 
+@pytest.fixture(scope="module")
+def shelves(control: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], Shelf]:
+    """A backup of a server of that flavour, which is gone; taken once."""
+
+    @cache
+    def taken(flavour: str, keys: int) -> Shelf:
+        with RedisServer(flavour) as origin:
+            every_type(origin, keys=keys)
+            folder = tmp_path_factory.mktemp("keep")
+            return Shelf.of(Keep(folder, origin.url, control.url, data_dir=origin.dir, source="follow"), origin)
+
+    return taken
+
+
 @pytest.fixture
-def shelf(redis_flavour: str, keep: MakeKeep) -> Shelf:
-    with RedisServer(redis_flavour) as origin:
-        every_type(origin, keys=40)
-        return Shelf.of(keep(origin, source="follow"), origin)
+def shelf(redis_flavour: str, shelves: Callable[[str, int], Shelf]) -> Shelf:
+    return shelves(redis_flavour, 40)
 
 
 @pytest.fixture
@@ -172,10 +189,11 @@ def refused(shelf: Shelf, target: RedisServer, error: type[RedkeepError], match:
 
 
 @pytest.fixture
-def one(any_redis: RedisServer, keep: MakeKeep) -> Shelf:
-    """A small snapshot of a server of 7.0."""
-    any_redis.client(db=3).set("a", "x" * 1000)
-    return Shelf.of(keep(any_redis, source="follow"), any_redis)
+def one(shelves: Callable[[str, int], Shelf]) -> Shelf:
+    """A small snapshot of a server of 7.0, in databases 0 and 3."""
+    if binary("redis7") is None:
+        pytest.skip(why_missing("redis7"))
+    return shelves("redis7", 1)
 
 
 def test_a_server_with_replicas_needs_force(one: Shelf) -> None:
@@ -366,6 +384,38 @@ def test_a_server_that_dies_while_it_loads_comes_back_with_its_old_data(
     assert role(target) == "master"
 
 
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0777", "tmpfs", folder]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no right to mount a small disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.parametrize("redis_flavour", ["redis6", "redis7"], indirect=True)
+def test_a_servers_full_disk_is_told_and_the_server_is_free(
+    redis_flavour: str, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.restore.live.course.STUCK", 0.5)
+    with small_disk(tmp_path / "disk", "2m") as folder, started_in(folder, redis_flavour, appendonly="yes") as target:
+        target.client().set("old", 1)
+        before = Before(target)
+        if redis_flavour == "redis6":  # it writes down what comes, and has its old data as long as that fails
+            with pytest.raises(RestoreCut):
+                restore(shelf, target.url)
+            assert Before(target) == before
+        else:  # the new data is in memory, and only there
+            with pytest.raises(RestoreUnpersisted):
+                restore(shelf, target.url)
+            assert target.digest() == shelf.digest
+        assert Before(target).lent == before.lent
+        assert role(target) == "master"
+
+
 def test_a_server_that_cannot_reach_us_is_told_so(one: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.restore.live.course.REACH", 0.5)
     with RedisServer("redis7") as target:
@@ -377,12 +427,12 @@ def test_a_server_that_cannot_reach_us_is_told_so(one: Shelf, monkeypatch: pytes
 
 
 def test_counts_that_differ_are_told_and_the_server_is_free(one: Shelf) -> None:
-    told = one.manifest.plaintext.model_copy(update={"keys": {"3": 2}})
-    one.manifest = one.manifest.model_copy(update={"plaintext": told})
+    told = one.manifest.plaintext.model_copy(update={"keys": {"0": 7, "3": 8}})
+    lying = replace(one, manifest=one.manifest.model_copy(update={"plaintext": told}))
     with RedisServer("redis7", appendonly="yes") as target:
         lent = Before(target).lent
-        with pytest.raises(RestoreMismatch, match="db3 has 1 keys, its manifest says 2"):
-            restore(one, target.url)
+        with pytest.raises(RestoreMismatch, match="db3 has 7 keys, its manifest says 8"):
+            restore(lying, target.url)
         assert (role(target), Before(target).lent) == ("master", lent)
 
 

@@ -18,7 +18,7 @@ from tasks.control import connect
 from tasks.names import Keys
 from tasks.settings import Settings, load
 
-SERVING = {"backup@here": ["backup"], "celerybeat@here": []}
+SERVING = {"backup@here": ["backup"], "others@here": ["drill", "housekeeping"], "celerybeat@here": []}
 
 
 def a_flavour() -> str:
@@ -341,3 +341,12 @@ def test_a_target_with_a_worker_of_its_own_needs_that_one(installed: Installatio
     settings = installed(('# worker = "db1"', 'worker = "db1"'))
     assert rows(settings, "fail")["workers"].remedy == "redkeep worker backup.db1"
     assert rows(settings, "fail", serving={"celerybeat@x": [], "db1@here": ["backup.db1"]}) == {}
+
+
+def test_another_queue_to_which_the_schedule_sends_is_only_warned_of(installed: Installation) -> None:
+    seen = found(installed(), {"backup@here": ["backup"], "celerybeat@here": []})
+    assert [each.told for each in seen if each.level == "fail"] == []
+    warned = [each for each in seen if each.what == "workers" and each.level == "warn"]
+    assert [(each.told, each.remedy) for each in warned] == [
+        ("no worker serves queue housekeeping, to which the schedule sends", "redkeep worker housekeeping")
+    ]

@@ -135,13 +135,13 @@ class Course:
         """
         try:
             self._lead()
+            with uninterrupted():
+                self._primary.close()
+                self._loan.give_back(self._server)
         except BaseException as error:
             with uninterrupted():
                 self._back_out(error)
             raise
-        with uninterrupted():
-            self._primary.close()
-            self._loan.give_back(self._server)
         keys = sum(self._keys.values())
         return {"backup": self._manifest.id, "bytes": self._manifest.plaintext.bytes, "keys": keys} | {
             f"{name}_seconds": round(took, 3) for name, took in self._seconds.items()
@@ -242,7 +242,7 @@ class Course:
             self._free()
         except RedkeepError as second:
             error.add_note(f"freeing the server failed as well: {second}")
-            if isinstance(error, RedkeepError):
+            if isinstance(error, RedkeepError) and not isinstance(error, SettingsLeft):
                 error.hint = f"{error.hint} {SettingsLeft.hint}"
 
     def _free(self) -> None:

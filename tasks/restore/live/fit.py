@@ -9,7 +9,7 @@ from tasks.manifest import Manifest, ServerFacts
 from tasks.names import RESTORE_MARK
 from tasks.restore.memory import available_here, needed_for
 from tasks.restore.reader import check_loads, reader_of
-from tasks.server import Server
+from tasks.server import Server, parse_keyspace
 
 __all__ = ["CLIENT", "Fit", "cli_of", "fit"]
 
@@ -73,9 +73,9 @@ def check_alone(server: Server) -> None:
 
 def cli_of(server: Server) -> str:
     """How an operator speaks to that server; the password is theirs to add."""
-    return f"redis-cli -s {server.shown.removeprefix('unix://')}" if server.shown.startswith("unix:") else (
-        f"redis-cli -u {server.shown}"
-    )
+    if server.shown.startswith("unix:"):
+        return f"redis-cli -s {server.shown.removeprefix('unix://')}"
+    return f"redis-cli -u {server.shown}"
 
 
 def _check_left(server: Server) -> None:
@@ -138,7 +138,7 @@ def _warnings(server: Server, *, swap: bool) -> list[str]:
         told.append("from when it loads, the old data is gone: this server cannot keep it until the new is in")
     if server.config("tls-replication").get("tls-replication") == "yes":
         told.append("the snapshot crosses the network between here and there without TLS")
-    if server.ask("DBSIZE") or b":" in server.ask("INFO", "keyspace").partition(b"\n")[2]:
+    if parse_keyspace(server.ask("INFO", "keyspace"))[0]:
         told.append("all keys that are there now will be replaced")
     return told
 
