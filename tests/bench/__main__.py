@@ -29,6 +29,9 @@ from rich.table import Table
 from tasks.beginning import begin
 from tasks.demo.lifelike import fill
 from tasks.demo.machine import BUCKET, Machine
+from tasks.settings import load
+from tasks.store import open_store
+from tests.bench.restores import restores
 
 GB = float(os.environ.get("BENCH_GB", "1"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
@@ -190,6 +193,9 @@ def speed() -> None:
             f"(asked: < {LIMITS['dispatch']:.0f})\n"
         )
         verify()
+        config = Path(os.environ["REDKEEP_CONFIG"])
+        store = open_store(**load(config).store.arguments())
+        restores(out, store, "follow", config.with_name("identity.txt"), ROUNDS)
 
 
 def verify() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 import redis
-from rig.keep import Keep, eventually
+from rig.keep import ROOT, Keep, eventually
 from rig.redis_servers import RedisServer, binary, why_missing
 from rig.restores import Shelf, every_type, slow_to_load, started_in
 from rig.wire import Wire
@@ -174,6 +175,17 @@ def test_the_commands_that_are_printed_before_free_a_server_that_was_left(shelf:
         words = line.split(f"redis://127.0.0.1:{target.port} ")[1].replace("''", "").split(" ")
         target.client().execute_command(*words)
     restore(shelf, target.url)
+    assert target.digest() == shelf.digest
+
+
+def test_the_rights_that_the_document_names_are_enough(
+    redis_flavour: str, shelf: Shelf, target: RedisServer
+) -> None:
+    page = (ROOT / "docs" / "permissions.md").read_text()
+    (rule,) = re.findall(r"```acl restore\nACL SETUSER restorer (.*)\n```", page)
+    rule = rule.replace(" +function|dump", "") if redis_flavour == "redis6" else rule
+    target.client().execute_command("ACL", "SETUSER", "restorer", *rule.split(), ">secret")
+    restore(shelf, f"redis://restorer:secret@127.0.0.1:{target.port}")
     assert target.digest() == shelf.digest
 
 
