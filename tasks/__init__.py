@@ -1,7 +1,7 @@
 """redkeep: a Celery worker suite that operates Redis persistence. The map, in reading order.
 
 Vocabulary, no I/O
-    errors.py      every way a run can end badly: code, hint, whether trying again helps
+    errors/        every way a run can end badly: code, hint, whether trying again helps
     names/         every key, queue, object key and id
     settings/      redkeep.toml, checked whole and early
     manifest.py    what was saved, how it was sealed, where it lies; its presence is the commit

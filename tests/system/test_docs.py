@@ -33,7 +33,8 @@ def named(path: Path) -> str:
 
 def calls(text: str) -> Iterator[list[str]]:
     """Every call of ours in code: in a fenced block or between backticks."""
-    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    text = re.sub(r"^```acl .*?^```", "", text, flags=re.DOTALL | re.MULTILINE)  # there `redkeep` is a user
+    blocks = re.findall(r"^```[^\n]*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
     spans = [span for each in prose.split("\n\n") for span in re.findall(r"`([^`]+)`", each.replace("\n", " "))]
     lines = [line for block in blocks for line in block.splitlines()] + spans
