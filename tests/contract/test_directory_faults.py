@@ -7,11 +7,14 @@ import resource
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rig.nobody import as_nobody
 
 from tasks.errors import RedkeepError, StoreDenied, StoreFull, StoreUnusable
 from tasks.store import PendingUpload
@@ -83,17 +86,16 @@ def test_a_limit_on_the_size_of_files_is_a_full_disk_too(tmp_path: Path) -> None
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != MIB
 
 
-def test_a_folder_nobody_may_enter_is_denied(store: DirectoryStore, tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may enter every folder")
-    store.put(KEY, megabytes(1))
-    (tmp_path / "main").chmod(0)
-    try:
+def test_a_folder_that_we_may_not_enter_is_denied() -> None:
+    """Root may enter every folder, so where we are root another user tries."""
+    with as_nobody() if os.geteuid() == 0 else nullcontext(), tempfile.TemporaryDirectory(dir="/tmp") as root:
+        store = DirectoryStore(root)
+        store.put(KEY, megabytes(1))
+        (Path(root) / "main").chmod(0)
         for call in (lambda: store.read(KEY), lambda: list(store.list("")), lambda: store.put(KEY, megabytes(1))):
             with pytest.raises(StoreDenied):
                 call()
-    finally:
-        (tmp_path / "main").chmod(0o700)
+        (Path(root) / "main").chmod(0o700)
 
 
 def test_only_the_owner_may_read_what_is_written(store: DirectoryStore, tmp_path: Path) -> None:
