@@ -18,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from fcntl import ioctl
@@ -30,7 +31,19 @@ from rig.keep import eventually
 from rig.processes import dying_with_us
 from tasks.settings import current
 
-__all__ = ["CELERY", "REDKEEP", "ROOT", "Done", "Running", "environment", "here", "in_terminal", "redkeep", "run"]
+__all__ = [
+    "CELERY",
+    "REDKEEP",
+    "ROOT",
+    "Done",
+    "Running",
+    "at_once",
+    "environment",
+    "here",
+    "in_terminal",
+    "redkeep",
+    "run",
+]
 
 ROOT = Path(__file__).parents[2]
 REDKEEP = Path(sys.prefix) / "bin" / "redkeep"
@@ -68,6 +81,13 @@ def run(command: Sequence[object], *, env: Mapping[str, str], cwd: Path | None =
 def redkeep(*arguments: object, config: Path | None = None, cwd: Path | None = None, **more: str) -> Done:
     """In a process of its own, to its end."""
     return run([REDKEEP, *arguments], env=environment(config, **more), cwd=cwd)
+
+
+def at_once(calls: Mapping[str, Callable[[], Done]]) -> dict[str, Done]:
+    """Several of them side by side, for those that mostly wait."""
+    with ThreadPoolExecutor(len(calls)) as pool:
+        done = {name: pool.submit(call) for name, call in calls.items()}
+        return {name: each.result() for name, each in done.items()}
 
 
 def here(*arguments: object, config: Path | None = None, **more: str) -> Done:

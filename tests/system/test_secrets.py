@@ -12,13 +12,14 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from rig import s3
-from rig.commands import CELERY, ROOT, Running, environment, here, redkeep, run
+from rig.commands import CELERY, REDKEEP, ROOT, Done, Running, at_once, environment, here, redkeep, run
 from rig.keep import eventually
 from rig.ports import ReservedPort
 from rig.redis_servers import RedisServer
@@ -157,22 +158,24 @@ def test_flower_shows_none(site: Site) -> None:
         site.assert_clean(f"Flower's {path}", answer)
 
 
-@pytest.mark.parametrize("command", ["report", "inspect conf"])
-def test_celerys_own_reports_show_none(site: Site, command: str) -> None:
-    said = run([CELERY, "-A", "tasks", *command.split()], env=environment(site.config, **site.environment), cwd=ROOT)
-    assert said.code == 0
-    site.assert_clean(command, said.out + said.err)
+REPORTS = ["report", "inspect conf"]
+COMMANDS = ["check", "history --json", "backups main --json", "run backup main --inline"]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    ["check", "history", "history --json", "backups main", "backups main --json", "run backup main --inline"],
-)
-def test_no_command_prints_one(site: Site, arguments: str) -> None:
-    call = redkeep if arguments.startswith(("check", "run")) else here
-    said = call(*arguments.split(), config=site.config, **site.environment)
-    assert said.code == 0, said.out + said.err
-    site.assert_clean(arguments, said.out + said.err)
+@pytest.fixture(scope="module")
+def said(site: Site) -> dict[str, Done]:
+    """What Celery's commands and ours say, all at their best."""
+    env = environment(site.config, **site.environment)
+    asked = {each: partial(run, [CELERY, "-A", "tasks", *each.split()], env=env, cwd=ROOT) for each in REPORTS}
+    asked |= {each: partial(run, [REDKEEP, *each.split()], env=env) for each in COMMANDS}
+    return at_once(asked)
+
+
+@pytest.mark.parametrize("command", [*REPORTS, *COMMANDS])
+def test_no_command_prints_one(site: Site, said: dict[str, Done], command: str) -> None:
+    done = said[command]
+    assert done.code == 0, done.out + done.err
+    site.assert_clean(command, done.out + done.err)
 
 
 def test_the_store_holds_none(site: Site) -> None:
