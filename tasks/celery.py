@@ -132,9 +132,7 @@ def _conduct(
     target_name: str,
     slot: str | None,
     by: str,
-    *,
-    dry_run: bool = False,
-    backup: str = "latest",
+    **options: Any,
 ) -> dict[str, Any]:
     settings = current()
     properties: dict[str, Any] = task.request.properties or {}
@@ -144,8 +142,7 @@ def _conduct(
         target=str(target_name),
         slot=slot,
         by=by or "manual",
-        dry_run=dry_run,
-        backup=backup,
+        options=options,
         keep_message=broker.keep_message(settings.control, properties["delivery_tag"]),
     )
     with logs.about(run=ticket.run_id, task=ticket.task, target=ticket.target):

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from tasks.cli.bar import progress_bar
 from tasks.cli.look import records
+from tasks.cli.outcome import figures_told
 from tasks.cli.terminal import (
     INTERRUPTED,
     emit,
@@ -28,7 +29,6 @@ from tasks.cli.terminal import (
     say,
     seconds,
     show_error,
-    size,
     whoami,
 )
 from tasks.errors import ControlUnreachable, NoWorker, RedkeepError, RunCancelled, RunUnknown, WorkerLost, recorded
@@ -43,9 +43,13 @@ LOOK = 0.1
 """Seconds between two looks at the record."""
 UNANSWERED = 3.0
 """Seconds in the queue after which it is asked whether any worker takes from it."""
-TASKS = ("backup", "verify", "drill", "retention")
-DRY = ("retention",)
-"""The tasks that can only tell what they would do."""
+TASKS: dict[str, frozenset[str]] = {
+    "backup": frozenset(),
+    "verify": frozenset(),
+    "drill": frozenset({"backup"}),
+    "retention": frozenset({"dry_run"}),
+}
+"""The tasks there are, and what each can be asked for beside its target."""
 STOPPED = RunCancelled("the run was cancelled")
 UNTOLD = {"died": WorkerLost("the worker died").as_dict(), "cancelled": STOPPED.as_dict()}
 """Ends that a record may have without an error of its own."""
@@ -57,28 +61,33 @@ UNTOLD = {"died": WorkerLost("the worker died").as_dict(), "cancelled": STOPPED.
 @click.option("--detach", is_flag=True, help="Send it, print its id, and do not wait.")
 @click.option("--inline", is_flag=True, help="Do it in this process; needs no worker.")
 @click.option("--dry-run/--no-dry-run", default=False, help="retention: only tell what would be done, and why.")
-@click.option("--backup", default="latest", metavar="ID", help="drill: another backup than the newest.")
+@click.option("--backup", metavar="ID", help="drill: another backup than the newest.")
 @json_option
 @errors_told
-def run(task: str, target: str, detach: bool, inline: bool, dry_run: bool, backup: str, as_json: bool) -> None:
+def run(task: str, target: str, detach: bool, inline: bool, as_json: bool, **given: Any) -> None:
     """Run TASK (backup, verify, drill, retention) on TARGET now, and follow it."""
     if detach and inline:
         raise click.UsageError("--detach and --inline exclude each other.")
-    if dry_run and task not in DRY:
-        raise click.UsageError(f"{task} has no --dry-run.")
-    if backup != "latest" and task != "drill":
-        raise click.UsageError(f"{task} has no --backup.")
+    options = _options(task, given)
     target_of(current(), target)
     run_id, by = str(uuid.uuid4()), whoami()
     if inline:
-        _inline(Ticket(run_id, f"tasks.{task}", target, by=f"{by} inline", dry_run=dry_run, backup=backup), as_json)
+        _inline(Ticket(run_id, f"tasks.{task}", target, by=f"{by} inline", options=options), as_json)
     else:
-        _send(Ticket(run_id, f"tasks.{task}", target, by=by, dry_run=dry_run, backup=backup))
+        _send(Ticket(run_id, f"tasks.{task}", target, by=by, options=options))
         if detach:
             emit({"id": run_id}) if as_json else out.print(run_id)
             return
         _followed(run_id, as_json)
     _report(run_id, as_json)
+
+
+def _options(task: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What was asked for, under the names of the task's arguments; what was not, its own defaults decide."""
+    asked = {name: value for name, value in given.items() if value not in (None, False)}
+    for name in sorted(set(asked) - TASKS[task]):
+        raise click.UsageError(f"{task} has no --{name.replace('_', '-')}.")
+    return asked
 
 
 # -- starting --------------------------------------------------------------------------------------------
@@ -89,10 +98,9 @@ def _send(ticket: Ticket) -> None:
 
     with records() as kept:
         kept.queue(ticket.run_id, task=ticket.task, target=ticket.target, by=ticket.by)
-    options = {"by": ticket.by} | ({"dry_run": True} if ticket.dry_run else {})
-    options |= {"backup": ticket.backup} if ticket.backup != "latest" else {}
+    arguments = {"by": ticket.by, **ticket.options}
     # retry=False: who waits here wants to know now
-    app.send_task(ticket.task, [ticket.target], options, task_id=ticket.run_id, retry=False)
+    app.send_task(ticket.task, [ticket.target], arguments, task_id=ticket.run_id, retry=False)
 
 
 def _inline(ticket: Ticket, as_json: bool) -> None:
@@ -238,27 +246,7 @@ def _tell(record: Record) -> None:
     figures, phases = record.get("figures", {}), record.get("phases", {})
     took = seconds(sum(phases.values()))
     out.print(f"[green]succeeded[/] {record.get('target')} {figures.get('backup', '')} in {took}")
-    for line in _figures_told(figures):
+    for line in figures_told(record):
         out.print(Text(f"  {line}"))
     for warning in record.get("warnings", []):
         out.print(Text.assemble("  ", ("warning", "yellow"), f" {warning}"))
-
-
-def _figures_told(figures: dict[str, Any]) -> Iterator[str]:
-    """What a task has to show of itself, in lines."""
-    if "source" in figures:
-        yield (
-            f"{size(figures['bytes'])} by {figures['source']}, {size(figures['stored_bytes'])} stored "
-            f"({figures['ratio']}x), {figures['keys']:,} keys"
-        )
-    if "recovery_seconds" in figures:
-        parts = ", ".join(f"{part} {seconds(figures[f'{part}_seconds'])}" for part in ("fetch", "load", "check"))
-        yield f"{size(figures['bytes'])}, {figures['keys']:,} keys, {figures['sampled']} of them read: {parts}"
-        yield f"recovery time {seconds(figures['recovery_seconds'])}"
-    if "structure" in figures:
-        yield f"{size(figures['bytes'])} as its manifest says; structure {figures['structure']}: {figures['checker']}"
-    if "decisions" in figures:
-        done = "would go" if figures["dry_run"] else f"to go, {figures.get('removed', 0)} removed"
-        yield f"{figures['to_keep']} stay, {figures['to_remove']} {done}; {figures['leftovers']} leftovers"
-    for told in figures.get("decisions", []):
-        yield f"{told['action']:<6} {told['backup']}  {'; '.join(told['reasons'])}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,8 +33,7 @@ class Ticket:
         run_id: the Celery task id. A redelivered message has the same, and so the same record.
         slot: the slot's name where the schedule sent it.
         by: who started it, for the record.
-        dry_run: only say what would be done, for tasks that know how.
-        backup: id of the one that is meant, for tasks that can be asked for another than the newest.
+        options: what was asked for beside the target, by the name of the task's keyword argument.
         keep_message: tells the broker that the message is still being worked on; called at least every minute.
     """
 
@@ -43,9 +42,18 @@ class Ticket:
     target: str
     slot: str | None = None
     by: str = ""
-    dry_run: bool = False
-    backup: str = "latest"
+    options: Mapping[str, Any] = field(default_factory=dict)
     keep_message: Callable[[], None] = lambda: None
+
+    @property
+    def dry_run(self) -> bool:
+        """Only say what would be done."""
+        return bool(self.options.get("dry_run", False))
+
+    @property
+    def backup(self) -> str:
+        """The id of the backup that is meant, where it is not the newest."""
+        return str(self.options.get("backup", "latest"))
 
 
 @dataclass

@@ -52,7 +52,7 @@ def drilling(keep: Keep, flavour: str = "redis7", **wanted: Any) -> tuple[Settin
 def drilled(keep: Keep, flavour: str = "redis7", backup: str = LATEST, **wanted: Any) -> Drilled:
     """Drill, in this thread: it has to be the main one, the server dies with the thread that starts it."""
     settings, target = drilling(keep, flavour, **wanted)
-    ticket = Ticket(str(uuid.uuid4()), "tasks.drill", "main", by="test", backup=backup)
+    ticket = Ticket(str(uuid.uuid4()), "tasks.drill", "main", by="test", options={"backup": backup})
 
     def work(running: Job) -> None:
         drill(running, settings, target)

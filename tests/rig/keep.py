@@ -153,7 +153,7 @@ class Keep:
     ) -> Attempt:
         """One attempt at a backup, or at another task, in this thread."""
         name = f"tasks.{task}"
-        ticket = Ticket(run_id or str(uuid.uuid4()), name, "main", slot=slot, by="test", dry_run=dry_run)
+        ticket = Ticket(run_id or str(uuid.uuid4()), name, "main", slot=slot, by="test", options={"dry_run": dry_run})
         error: RedkeepError | None = None
 
         def work(each: Job) -> None:

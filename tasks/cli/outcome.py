@@ -1,0 +1,53 @@
+"""What a run has to show of itself once it succeeded, in lines; a function for each task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tasks.cli.terminal import seconds, size
+from tasks.records import Record
+
+__all__ = ["figures_told"]
+
+Figures = dict[str, Any]
+
+
+def figures_told(run: Record) -> Iterator[str]:
+    """The lines below `succeeded`."""
+    tell = TOLD.get(str(run.get("task", "")))
+    figures = run.get("figures", {})
+    if tell and figures:
+        yield from tell(figures)
+
+
+def _backup(figures: Figures) -> Iterator[str]:
+    yield (
+        f"{size(figures['bytes'])} by {figures['source']}, {size(figures['stored_bytes'])} stored "
+        f"({figures['ratio']}x), {figures['keys']:,} keys"
+    )
+
+
+def _drill(figures: Figures) -> Iterator[str]:
+    parts = ", ".join(f"{part} {seconds(figures[f'{part}_seconds'])}" for part in ("fetch", "load", "check"))
+    yield f"{size(figures['bytes'])}, {figures['keys']:,} keys, {figures['sampled']} of them read: {parts}"
+    yield f"recovery time {seconds(figures['recovery_seconds'])}"
+
+
+def _verify(figures: Figures) -> Iterator[str]:
+    yield f"{size(figures['bytes'])} as its manifest says; structure {figures['structure']}: {figures['checker']}"
+
+
+def _retention(figures: Figures) -> Iterator[str]:
+    done = "would go" if figures["dry_run"] else f"to go, {figures.get('removed', 0)} removed"
+    yield f"{figures['to_keep']} stay, {figures['to_remove']} {done}; {figures['leftovers']} leftovers"
+    for told in figures["decisions"]:
+        yield f"{told['action']:<6} {told['backup']}  {'; '.join(told['reasons'])}"
+
+
+TOLD: dict[str, Callable[[Figures], Iterator[str]]] = {
+    "tasks.backup": _backup,
+    "tasks.drill": _drill,
+    "tasks.verify": _verify,
+    "tasks.retention": _retention,
+}
