@@ -5,6 +5,8 @@ Vocabulary, no I/O
     names/         every key, queue, object key and id
     settings/      redkeep.toml, checked whole and early
     manifest.py    what was saved, how it was sealed, where it lies; its presence is the commit
+    facts.py       what is known of one key
+    estimate.py    what a random sample says of the whole, and how far it may be off
 
 Edges, each speaks to one outside thing
     control.py     the control Redis
@@ -15,6 +17,7 @@ Edges, each speaks to one outside thing
     schedule.py    what beat sends, and to which queue
     logs.py        text or JSON, with run, task and target in each line
     server.py      one Redis or Valkey under care
+    sample.py      a random sample of a server's keys
     checker.py     redis-check-rdb
     store/         an S3 bucket or a folder
     stream/        seal() and unseal(): the stages, and the sources a snapshot comes from

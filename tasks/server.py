@@ -34,8 +34,10 @@ from tasks.errors import (
 from tasks.manifest import ServerFacts
 from tasks.names import masked_url
 
-__all__ = ["Checkpoint", "Server"]
+__all__ = ["Checkpoint", "Server", "Word"]
 
+Word = str | bytes | int
+"""One word of a command; a key may be any bytes."""
 Checkpoint = Callable[[], None]
 """Called at every step of a long wait; raises where the work must stop."""
 
@@ -77,27 +79,38 @@ class Server:
 
     # -- asking ------------------------------------------------------------------------------------------
 
-    def ask(self, *command: str) -> Any:
+    def ask(self, *command: Word) -> Any:
         """One command, its raw answer (bytes, int, list). Raises the error that the server's refusal means."""
         return self.answers([command])[0]
 
-    def answers(self, commands: Sequence[Sequence[str]]) -> list[Any]:
+    def answers(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         """All commands in one write, so that the server runs them without another client's in between.
 
         Every answer is read before the first error among them is raised.
         """
+        found = self.replies(commands)
+        for command, answer in zip(commands, found, strict=True):
+            if isinstance(answer, redis.ResponseError):
+                raise self.refusal(answer, command)
+        return found
+
+    def replies(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
+        """The same, with a refusal (redis.ResponseError) standing in the place of its answer."""
         found: list[Any] = []
-        with self.speaking(commands[0][0]):
+        if not commands:
+            return found
+        with self.speaking(str(commands[0][0])):
             self._connection.send_packed_command(self._connection.pack_commands(commands))
             for _ in commands:
                 try:
                     found.append(self._connection.read_response())
                 except redis.ResponseError as error:
                     found.append(error)
-        for command, answer in zip(commands, found, strict=True):
-            if isinstance(answer, redis.ResponseError):
-                raise self.refusal(answer, command)
         return found
+
+    def touchless(self) -> bool:
+        """From now on this connection's looking makes no key young, where the server can do that (from 7.2)."""
+        return not isinstance(self.replies([("CLIENT", "NO-TOUCH", "ON")])[0], redis.ResponseError)
 
     def info(self, section: str) -> dict[str, str]:
         """One section of INFO as it is written."""
@@ -205,9 +218,10 @@ class Server:
             detail = _first_line(error)
             raise ServerUnreachable(f"no answer from {self.shown}", detail=detail) from None
 
-    def refusal(self, error: redis.RedisError, command: Sequence[str]) -> RedkeepError:
+    def refusal(self, error: redis.RedisError, refused: Sequence[Word]) -> RedkeepError:
         """What it means that the server answered this command with an error."""
         text = _first_line(error)
+        command = [str(word) for word in refused[:2]]
         named = " ".join(command[:2] if command[0] in ("CONFIG", "REPLCONF") else command[:1])
         if isinstance(error, redis.AuthenticationError) or "NOAUTH" in text or "WRONGPASS" in text:
             return ServerAuthFailed(f"{self.shown} did not accept the login", detail=text)

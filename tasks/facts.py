@@ -1,0 +1,37 @@
+"""What is known of one key, as it was found at one look. Nothing here asks a server."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["NEEDS", "NEVER", "KeyFacts"]
+
+NEVER = math.inf
+"""The `ttl` of a key that does not expire."""
+NEEDS = frozenset({"type", "ttl", "idle", "freq", "bytes", "elements"})
+"""The facts that cost a look; who asks for a key's facts names those it needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """A key and its facts; None where one was not looked for, or this server or type has none.
+
+    Attributes:
+        key: as the server has it; a key need not be text.
+        type: as TYPE says it, so a module's own types too.
+        ttl: seconds left, or `NEVER`.
+        idle: seconds since it was last used; kept under every eviction policy but the LFU ones.
+        freq: the LFU counter, 0 to 255; kept under the LFU policies only.
+        bytes: as MEMORY USAGE estimates them from five of the key's elements.
+        elements: of a list, hash, set, sorted set or stream.
+    """
+
+    database: int
+    key: bytes
+    type: str | None = None
+    ttl: float | None = None
+    idle: float | None = None
+    freq: int | None = None
+    bytes: int | None = None
+    elements: int | None = None
