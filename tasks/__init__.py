@@ -16,7 +16,7 @@ Edges, each speaks to one outside thing
     broker.py      Celery's Redis transport, and the beat that keeps a long run's message
     schedule.py    what beat sends, and to which queue
     logs.py        text or JSON, with run, task and target in each line
-    server.py      one Redis or Valkey under care
+    server/        one Redis or Valkey under care
     sample.py      a random sample of a server's keys
     checker.py     redis-check-rdb
     store/         an S3 bucket or a folder
