@@ -11,6 +11,9 @@ unexport PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
 export PIP_USER := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+# Tests at a time. Most of them wait for a server most of the time.
+JOBS ?= 3
+
 python := .venv/bin/python
 pip := $(python) -m pip --quiet
 
@@ -21,7 +24,7 @@ demo: .venv/demo.stamp ## a Redis, an S3 server, workers, beat and Flower, and a
 	.venv/bin/redkeep demo
 
 test: .venv/dev.stamp .servers/stamp ## the whole test suite; what this machine lacks is skipped by name
-	$(python) -m pytest -rs $(ARGS)
+	$(python) -m pytest -rs -n $(JOBS) --dist loadfile --cov $(ARGS)
 
 lint: .venv/dev.stamp ## ruff, mypy --strict, and the import contract
 	$(python) -m ruff check
