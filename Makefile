@@ -31,7 +31,7 @@ lint: .venv/dev.stamp ## ruff, mypy --strict, and the import contract
 	$(python) -m mypy --strict tasks celeryconfig.py
 	.venv/bin/lint-imports
 
-bench: .venv/dev.stamp .servers/stamp ## speed and memory, as a table
+bench: .venv/dev.stamp .servers/stamp ## measure everything beside what people use today: docs/benchmarks.md
 	$(python) -m tests.bench $(ARGS)
 
 env: .env .compose/drill.toml ## settings, keys and passwords for docker-compose, where there are none yet

@@ -1,1 +1,11 @@
-"""Speed and memory, measured side by side in one go: ``make bench``. Ratios count; seconds are this machine's today."""
+"""Speed and memory, measured side by side in one go. Ratios count; seconds are this machine's today.
+
+bed.py           a Redis full of a site's data, an S3 server, a worker
+foreground.py    the site: an open-loop client in a process of its own
+cost.py          seconds, CPU seconds and memory of a piece of work
+table.py         docs/benchmarks.md, a section for each part
+
+ways.py race.py  every way of making a backup, and how they fared
+worker.py        how soon a run begins, how much memory it takes
+recovery.py      restores beside stock tools and the server's own load
+"""
