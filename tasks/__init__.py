@@ -35,6 +35,9 @@ Verbs
     catalog.py     which backups a store holds
     verdicts.py    what is known of a backup's worth
     holds.py       backups that are kept whatever the policy says
+    inventory.py   what a store holds of each target, kept small
+    freshness.py   whether a target's data is safe: pure judge(), with reasons
+    status/        how everything stands: one picture for page, terminal and alarms
     check.py       what a backup needs, looked at piece by piece
     beginning.py   a new installation's files
 

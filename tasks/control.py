@@ -21,22 +21,26 @@ Client = Any
 that no caller could use unconverted."""
 
 TIMEOUT = 5.0
-"""Seconds for a connection or an answer. Three tries with 0.1 to 1 s between them ride out a restart's blink; each
+"""Seconds for a connection or an answer. Four tries with 0.1 to 1 s between them ride out a restart's blink; each
 command sent here may safely run twice."""
 
 
-def connect(control: Control) -> Client:
-    """A client whose answers are text. Connects on first use; the caller closes it."""
+def connect(control: Control, *, timeout: float = TIMEOUT, tries: int = 4) -> Client:
+    """A client whose answers are text. Connects on first use; the caller closes it.
+
+    Args:
+        timeout: seconds for a connection or an answer. tries: how often it is asked altogether.
+    """
     url = control.url.get_secret_value()
     tcp = {} if url.startswith("unix:") else {"socket_keepalive": True}  # which redis-py's unix sockets do not know
     return redis.Redis.from_url(
         url,
         decode_responses=True,
         protocol=2,
-        socket_timeout=TIMEOUT,
-        socket_connect_timeout=TIMEOUT,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
         health_check_interval=30,
-        retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), 3),
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.1), tries - 1),
         **tcp,
     )
 

@@ -18,7 +18,17 @@ from tasks.names import QUEUES, queue_of, slot_name
 from tasks.settings import Settings, Target, current
 from tasks.settings.models import Drill, Verify
 
-__all__ = ["beat_schedule", "due_times", "last_due", "queue_for", "queues", "route", "schedules_of", "slot_now"]
+__all__ = [
+    "beat_schedule",
+    "due_times",
+    "last_due",
+    "next_due",
+    "queue_for",
+    "queues",
+    "route",
+    "schedules_of",
+    "slot_now",
+]
 
 RETENTION = "53 5 * * *"
 """When retention comes without a backup before it."""
@@ -93,6 +103,24 @@ def due_times(schedule: crontab, now: datetime) -> Iterator[datetime]:
                 due = day.replace(hour=hour, minute=minute)
                 if due <= now:
                     yield due
+
+
+def next_due(schedule: crontab, now: datetime) -> datetime | None:
+    """The first minute after `now` that the crontab names (UTC); None where none comes within five years.
+
+    >>> next_due(crontab.from_string("7 */2 * * *"), datetime(2026, 11, 23, 11, 30, tzinfo=UTC)).isoformat()
+    '2026-11-23T12:07:00+00:00'
+    """
+    now = now.astimezone(UTC)
+    fields: Any = schedule
+    for ahead in range(DAYS):
+        day = (now + timedelta(days=ahead)).replace(hour=0, minute=0, second=0, microsecond=0)
+        if _names_day(fields, day):
+            times = (day.replace(hour=hour, minute=minute) for hour in fields.hour for minute in fields.minute)
+            due = min((each for each in times if each > now), default=None)
+            if due is not None:
+                return due
+    return None
 
 
 def _names_day(schedule: Any, day: datetime) -> bool:

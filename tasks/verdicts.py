@@ -54,7 +54,7 @@ class Statement(Part):
     def moment(self) -> datetime | None:
         try:
             return datetime.fromisoformat(self.at).astimezone(UTC)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
 
 

@@ -54,6 +54,15 @@ class Keys:
         """The names of all the indexes, by the time they last grew."""
         return f"{self.namespace}:runs"
 
+    def indexed(self, index: str) -> tuple[str, str]:
+        """The target and task of an index of runs.
+
+        >>> Keys("redkeep").indexed("redkeep:runs:main:tasks.backup")
+        ('main', 'tasks.backup')
+        """
+        target, _, task = index.removeprefix(f"{self.indexes()}:").rpartition(":")
+        return target, task
+
     def paused(self, target: str) -> str:
         """Tasks of a target that the schedule must not start, a hash of task to reason."""
         return f"{self.namespace}:paused:{target}"

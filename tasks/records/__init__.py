@@ -10,23 +10,20 @@ Every change is one Lua call, so that two workers with the same message cannot b
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from tasks.control import Client, speaking
 from tasks.errors import RunUnknown
 from tasks.names import Keys, is_target
 from tasks.records import scripts
+from tasks.records.record import FINAL, Record, flat, parsed
 from tasks.settings import Control
 
 __all__ = ["FINAL", "Beaten", "Record", "Records"]
 
-FINAL = frozenset({"succeeded", "failed", "skipped", "deferred", "cancelled", "died"})
 OPEN = ("queued", "waiting", "running")
-STRUCTURED = ("attempts", "phases", "figures", "progress", "error", "warnings")
-"""Fields that hold JSON."""
 NO_TARGET = "?"
 """The index of runs whose message names no possible target."""
 
@@ -37,40 +34,6 @@ class Beaten:
 
     ours: bool
     cancelled: bool
-
-
-@dataclass(frozen=True)
-class Record:
-    """A run as a reader sees it. Times are seconds since 1970; `state` is one of those in the module's text."""
-
-    id: str
-    state: str
-    fields: Mapping[str, Any]
-
-    @property
-    def final(self) -> bool:
-        return self.state in FINAL
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return self.fields.get(name, default)
-
-    def moment(self, name: str) -> datetime | None:
-        """`created`, `started` or `ended`."""
-        value = self.fields.get(name)
-        return datetime.fromtimestamp(float(value), UTC) if value else None
-
-    def result(self) -> dict[str, Any]:
-        """The small flat form that is the Celery result and ``redkeep run --json``."""
-        return {
-            "id": self.id,
-            "task": self.get("task", ""),
-            "target": self.get("target", ""),
-            "slot": self.get("slot"),
-            "outcome": self.state,
-            "error": self.get("error"),
-            "phases": self.get("phases", {}),
-            "figures": self.get("figures", {}),
-        }
 
 
 class Records:
@@ -85,15 +48,17 @@ class Records:
 
     # -- a run's life --------------------------------------------------------------------------------------
 
-    def queue(self, run_id: str, *, task: str, target: str, slot: str | None = None, by: str = "") -> None:
-        """Note that a run was sent; nothing changes where its record is already there."""
+    def queue(self, run_id: str, *, task: str, target: str, slot: str | None = None, by: str = "") -> bool:
+        """Note that a run was sent. False, and nothing changes, where its record is already there."""
         facts = {"id": run_id, "task": task, "target": target[:64], "slot": slot or "", "by": by}
         index = self._names.runs(target if is_target(target) else NO_TARGET, task)
         with speaking(self._client):
             keys = (self._names.run(run_id), index, self._names.indexes())
-            if self._client.eval(scripts.QUEUE, 3, *keys, run_id, self._kept, *_flat(facts)):
+            new = bool(self._client.eval(scripts.QUEUE, 3, *keys, run_id, self._kept, *flat(facts)))
+            if new:
                 prefixes = (self._names.run(""), self._names.alive(""))
                 self._client.eval(scripts.PRUNE, 1, index, str(self._history.runs), self._kept, *prefixes)
+        return new
 
     def begin(self, run_id: str, nonce: str, *, host: str) -> tuple[str, str]:
         """Become the attempt that owns the run.
@@ -102,7 +67,7 @@ class Records:
             ``("go", "")``, or ``("go", "died")`` where an earlier attempt left without a word;
             ``("busy", nonce)`` where another attempt is alive; ``("final", state)`` where it has ended.
         """
-        answer = self._call(scripts.BEGIN, run_id, nonce, self._beat_ttl, self._kept, *_flat({"host": host}))
+        answer = self._call(scripts.BEGIN, run_id, nonce, self._beat_ttl, self._kept, *flat({"host": host}))
         return str(answer[0]), str(answer[1])
 
     def beat(self, run_id: str, nonce: str, progress: Mapping[str, Any]) -> Beaten:
@@ -114,7 +79,7 @@ class Records:
         self, run_id: str, nonce: str, state: str, fields: Mapping[str, Any], *, failed_try: bool = False
     ) -> bool:
         """End the attempt as `waiting` or one of `FINAL`. False where the run is no longer ours."""
-        return bool(self._call(scripts.LEAVE, run_id, nonce, state, "1" if failed_try else "0", *_flat(fields)))
+        return bool(self._call(scripts.LEAVE, run_id, nonce, state, "1" if failed_try else "0", *flat(fields)))
 
     def note(self, run_id: str, name: str, value: str) -> None:
         """Write one field at once, for whoever comes after us; nothing where the record is gone."""
@@ -148,7 +113,7 @@ class Records:
         Raises:
             RunUnknown: there is no such record (any more).
         """
-        found = self._read([run_id])
+        found = self.read_many([run_id])
         if not found:
             raise RunUnknown(f"no run {run_id[:64]!r}")
         return found[0]
@@ -177,16 +142,17 @@ class Records:
                     pipe.zrevrange(index, 0, limit - 1, withscores=True)
                 pairs = [pair for answer in pipe.execute() for pair in answer]
         pairs.sort(key=lambda pair: -pair[1])
-        return self._read([run_id for run_id, _ in pairs[:limit]])
+        return self.read_many([run_id for run_id, _ in pairs[:limit]])
 
     def _chosen(self, index: str, target: str | None, task: str | None) -> bool:
-        own_target, own_task = index.removeprefix(self._names.indexes() + ":").rsplit(":", 1)
+        own_target, own_task = self._names.indexed(index)
         return target in (None, own_target) and task in (None, own_task)
 
     def _indexes(self) -> list[str]:
         return sorted(self._client.zrange(self._names.indexes(), 0, -1))
 
-    def _read(self, ids: list[str]) -> list[Record]:
+    def read_many(self, ids: Sequence[str]) -> list[Record]:
+        """Those of these runs that there are, in one round trip."""
         # In one transaction: between the two answers the run must not end, or it would look dead.
         with speaking(self._client), self._client.pipeline(transaction=True) as pipe:
             for run_id in ids:
@@ -194,7 +160,7 @@ class Records:
                 pipe.get(self._names.alive(run_id))
             answers = iter(pipe.execute())
         pairs = zip(ids, _twos(answers), strict=True)
-        return [_record(run_id, fields, alive) for run_id, (fields, alive) in pairs if fields]
+        return [parsed(run_id, fields, alive) for run_id, (fields, alive) in pairs if fields]
 
     # -- plumbing ------------------------------------------------------------------------------------------
 
@@ -202,23 +168,6 @@ class Records:
         keys = (self._names.run(run_id), self._names.alive(run_id))
         with speaking(self._client):
             return self._client.eval(script, 2, *keys, *arguments)
-
-
-def _flat(fields: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in fields.items():
-        yield name
-        yield json.dumps(value) if name in STRUCTURED else str(value)
-
-
-def _record(run_id: str, fields: dict[str, str], alive: str | None) -> Record:
-    state = fields.get("state", "queued")
-    if state == "running" and alive is None:
-        state = "died"
-    told: dict[str, Any] = {name: value for name, value in fields.items() if value != ""}
-    for name in STRUCTURED:
-        if name in fields:
-            told[name] = json.loads(fields[name])
-    return Record(run_id, state, told)
 
 
 def _twos(answers: Iterator[Any]) -> Iterator[tuple[Any, Any]]:

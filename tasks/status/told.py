@@ -1,0 +1,86 @@
+"""A context as JSON: what ``/redkeep/api/`` answers and ``redkeep status --json`` prints (docs/dashboard.md)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from tasks.inventory import Backup, Proof, Stock
+from tasks.records import Record
+from tasks.status.picture import Context, TargetStatus
+
+__all__ = ["as_json", "run_as_json"]
+
+MOMENTS = ("created", "started", "ended")
+
+
+def as_json(context: Context) -> dict[str, Any]:
+    """Times are RFC 3339 in UTC, sizes bytes, `seconds` seconds; null for what is not known."""
+    return {
+        "at": _moment(context.at),
+        "version": context.version,
+        "state": context.state,
+        "problem": context.problem,
+        "known": _moment(context.known),
+        "targets": [_target(each) for each in context.targets],
+        "runs": [run_as_json(each) for each in context.runs.rows],
+        "older": context.runs.older or None,
+    }
+
+
+def run_as_json(run: Record) -> dict[str, Any]:
+    """As ``redkeep run --json`` tells it, with who and when."""
+    return (
+        run.result()
+        | {name: _moment(run.moment(name)) for name in MOMENTS}
+        | {"by": run.get("by"), "host": run.get("host"), "progress": run.get("progress") or {}}
+        | {"warnings": run.get("warnings") or [], "unreadable": list(run.unreadable)}
+    )
+
+
+def _target(target: TargetStatus) -> dict[str, Any]:
+    return {
+        "name": target.name,
+        "configured": target.configured,
+        "url": target.url,
+        "state": target.freshness.state,
+        "words": target.freshness.words,
+        "reasons": list(target.freshness.reasons),
+        "max_age": target.max_age,
+        "backups": _stock(target.stock),
+        "running": [run_as_json(each) for each in target.running],
+        "latest": {task: run_as_json(each) for task, each in target.latest.items()},
+        "done": {task: each.get("figures", {}) for task, each in target.done.items()},
+        "lease": target.lease or None,
+        "host_lease": target.host_lease or None,
+        "paused": dict(target.paused),
+        "due": {task: _moment(due) for task, due in target.due.items()},
+    }
+
+
+def _stock(stock: Stock) -> dict[str, Any]:
+    return {
+        "count": stock.count,
+        "seen": _moment(stock.seen),
+        "problem": stock.problem,
+        "newest": _backup(stock.newest),
+        "verified": _proof(stock.verified),
+        "drilled": _proof(stock.drilled),
+        "unreadable": [each.id for each in stock.backups if each.problem],
+    }
+
+
+def _backup(backup: Backup | None) -> dict[str, Any] | None:
+    if backup is None:
+        return None
+    proofs = {"verified": _proof(backup.verified), "drilled": _proof(backup.drilled)}
+    return asdict(backup) | {"taken": _moment(backup.taken)} | proofs
+
+
+def _proof(proof: Proof | None) -> dict[str, Any] | None:
+    return None if proof is None else asdict(proof) | {"at": _moment(proof.at)}
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
