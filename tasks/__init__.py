@@ -32,6 +32,7 @@ Verbs
     verify.py      the same way down, nothing promoted; its verdict is kept
     drill/         a snapshot brought back into a throwaway server, and judged
     retention/     which backups go, and why: pure decide(), then remove
+    memory/        where the bytes are, by sampling
     catalog.py     which backups a store holds
     verdicts.py    what is known of a backup's worth
     holds.py       backups that are kept whatever the policy says

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["NEEDS", "NEVER", "KeyFacts"]
+__all__ = ["NEEDS", "NEVER", "KeyFacts", "shown"]
 
 NEVER = math.inf
 """The `ttl` of a key that does not expire."""
@@ -35,3 +35,13 @@ class KeyFacts:
     freq: int | None = None
     bytes: int | None = None
     elements: int | None = None
+
+
+def shown(key: bytes) -> str:
+    r"""A key as it may be printed: one line, and whatever is no text or not to be seen is escaped.
+
+    >>> print(shown("käse:1".encode()), shown(b"\xff\x00raw\n"), shown(b"a\\b"))
+    käse:1 \xff\x00raw\n a\\b
+    """
+    text = key.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

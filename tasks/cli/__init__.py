@@ -27,6 +27,7 @@ COMMANDS = {
     "resume": "steer.resume",
     "history": "look.history",
     "show": "look.show",
+    "memory": "memory.memory",
     "backups": "shelf.backups",
     "verify": "prove.verify",
     "fetch": "shelf.fetch",
