@@ -13,7 +13,9 @@ Edges, each speaks to one outside thing
     lease.py       one run at a time forks a target: token, fence, renewal
     slot.py        the one time a scheduled run stands for
     records/       run records: written, read, pruned
+    roster.py      who works here, started with which settings
     broker.py      Celery's Redis transport, and the beat that keeps a long run's message
+    rights.py      what each task asks of a server's user
     schedule.py    what beat sends, and to which queue
     logs.py        text or JSON, with run, task and target in each line
     server/        one Redis or Valkey under care
@@ -39,7 +41,7 @@ Verbs
     inventory.py   what a store holds of each target, kept small
     freshness.py   whether a target's data is safe: pure judge(), with reasons
     status/        how everything stands: one picture for page, terminal and alarms
-    check.py       what a backup needs, looked at piece by piece
+    check/         what every task needs, looked at piece by piece
     beginning.py   a new installation's files
 
 Surfaces

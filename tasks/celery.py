@@ -18,11 +18,12 @@ from types import ModuleType
 from typing import Any
 
 from celery import Celery, Task, signals
+from celery.beat import beat_nodename  # type: ignore[attr-defined] # celery's stubs are older than it
 from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
 
 from tasks import backup as backup_verb
-from tasks import broker, control, job, logs, names
+from tasks import broker, control, job, logs, names, roster
 from tasks import drill as drill_verb
 from tasks import retention as retention_verb
 from tasks import verify as verify_verb
@@ -216,6 +217,24 @@ def _close(run_id: str, state: str, error: RedkeepError, when: tuple[str, ...]) 
         Records(client, current().control).close(run_id, state, error.as_dict(), when=when)
     finally:
         client.close()
+
+
+@signals.worker_ready.connect
+def _enlist_worker(sender: Any = None, **_: Any) -> None:
+    """Each time it has connected: the control Redis may have lost what it was told before."""
+    _enlist(str(sender.hostname))
+
+
+@signals.beat_init.connect
+def _enlist_beat(sender: Any = None, **_: Any) -> None:
+    _enlist(beat_nodename(sender.hostname))
+
+
+def _enlist(name: str) -> None:
+    try:
+        roster.enlist(current(), name)
+    except ControlUnreachable as error:
+        logging.getLogger(__name__).warning("%s could not say with which settings it runs: %s", name, error)
 
 
 @signals.after_setup_logger.connect

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import click
 from kombu.exceptions import OperationalError
@@ -15,13 +15,13 @@ from tasks.beginning import begin
 from tasks.check import Finding
 from tasks.check import check as findings
 from tasks.cli.terminal import emit, errors_told, json_option, out, say, show_table
-from tasks.errors import ControlUnreachable
+from tasks.errors import CheckFailed, ControlUnreachable
 from tasks.settings import SYSTEM_WIDE, current, target_of, where
 
 __all__ = ["check", "init"]
 
 LEVELS = {"ok": "green", "warn": "yellow", "fail": "red"}
-ANSWER_WITHIN = 1.0
+ANSWER_WITHIN = 1.5
 """Seconds that workers and beat have to answer."""
 
 
@@ -55,7 +55,7 @@ def init(folder: Path, as_json: bool, **answers: str) -> None:
 @json_option
 @errors_told
 def check(target: str | None, as_json: bool) -> None:
-    """Look at all that a backup needs, and say what to do. Exits 1 where something fails."""
+    """Look at all that the tasks need, and say what to do. Exits 58 where something fails."""
     settings = current()
     targets = [target_of(settings, target)] if target else list(settings.target)
     found = list(findings(settings, targets, _serving))
@@ -64,7 +64,7 @@ def check(target: str | None, as_json: bool) -> None:
     else:
         say(str(where()), "dim")
         show_table(("", "WHAT", "FOUND"), [_row(each) for each in found], fold=True)
-    sys.exit(1 if any(each.level == "fail" for each in found) else 0)
+    sys.exit(CheckFailed.code if any(each.level == "fail" for each in found) else 0)
 
 
 def _named(settings: Path) -> str:
@@ -78,13 +78,14 @@ def _row(found: Finding) -> list[Text | str]:
 
 
 def _serving() -> dict[str, list[str]]:
-    """The queues of each worker that answers; beat answers with none."""
+    """The queues of each worker that answers; beat, which knows no other question than a ping, answers with none."""
     from tasks.celery import app  # noqa: PLC0415
 
     inspect = app.control.inspect(timeout=ANSWER_WITHIN)
     try:
-        queues: dict[str, Any] = dict(inspect.active_queues() or {})
-        alive: dict[str, Any] = dict(inspect.ping() or {})
+        with ThreadPoolExecutor(2) as pool:  # each waits all of its time for whoever may still answer
+            asked, pinged = pool.submit(inspect.active_queues), pool.submit(inspect.ping)
+        queues, alive = asked.result() or {}, pinged.result() or {}
     except OperationalError:
         raise ControlUnreachable("nobody can be asked without the control Redis") from None
     return {name: [each["name"] for each in queues.get(name) or []] for name in {*queues, *alive}}

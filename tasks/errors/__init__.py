@@ -75,6 +75,7 @@ from tasks.errors.server import (
     SyncRefused,
 )
 from tasks.errors.setup import (
+    CheckFailed,
     FileExists,
     FileUnwritable,
     KeyInvalid,
@@ -118,6 +119,7 @@ __all__ = [
     "BackupMismatch",
     "BackupUnknown",
     "BucketMissing",
+    "CheckFailed",
     "CompressionCorrupt",
     "ControlUnreachable",
     "DataDirForeign",

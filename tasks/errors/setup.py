@@ -1,10 +1,11 @@
-"""Settings, keys and files: 10..19."""
+"""Settings, keys and files: 10..19; and what `redkeep check` says of them and all else: 58."""
 
 from __future__ import annotations
 
 from tasks.errors.root import RedkeepError
 
 __all__ = [
+    "CheckFailed",
     "FileExists",
     "FileUnwritable",
     "KeyInvalid",
@@ -50,3 +51,10 @@ class FileExists(RedkeepError):
 class FileUnwritable(RedkeepError):
     code = 16
     hint = "Name a folder that exists, has room and may be written to."
+
+
+class CheckFailed(RedkeepError):
+    """The exit code of `redkeep check`: every failing row has its own remedy."""
+
+    code = 58
+    hint = "Do what stands under each row of `redkeep check` that says fail, from the top."

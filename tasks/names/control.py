@@ -63,6 +63,10 @@ class Keys:
         target, _, task = index.removeprefix(f"{self.indexes()}:").rpartition(":")
         return target, task
 
+    def roster(self) -> str:
+        """What each worker and beat said of itself when it was ready, a hash by its name."""
+        return f"{self.namespace}:roster"
+
     def paused(self, target: str) -> str:
         """Tasks of a target that the schedule must not start, a hash of task to reason."""
         return f"{self.namespace}:paused:{target}"

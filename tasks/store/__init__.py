@@ -13,9 +13,9 @@ from datetime import timedelta
 from urllib.parse import unquote, urlsplit
 
 from tasks.errors import StoreUnusable
-from tasks.store.contract import ObjectInfo, PendingUpload, Store, Stored, valid_key
+from tasks.store.contract import ObjectInfo, PendingUpload, Store, Stored, Traits, valid_key
 
-__all__ = ["ObjectInfo", "PendingUpload", "Store", "Stored", "open_store", "valid_key"]
+__all__ = ["ObjectInfo", "PendingUpload", "Store", "Stored", "Traits", "open_store", "valid_key"]
 
 
 def open_store(

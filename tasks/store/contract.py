@@ -14,6 +14,7 @@ __all__ = [
     "PendingUpload",
     "Store",
     "Stored",
+    "Traits",
     "already",
     "check_key",
     "check_prefix",
@@ -67,6 +68,21 @@ class PendingUpload:
     started: datetime
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What a store does with what it keeps; None where it would not say.
+
+    Attributes:
+        versioned: what is replaced or deleted stays behind as an older version.
+        locked: objects can be kept from being removed for a time (S3 Object Lock).
+        compares: what arrives is held to the checksum that was sent with it.
+    """
+
+    versioned: bool | None
+    locked: bool | None
+    compares: bool | None
+
+
 class Store(Protocol):
     """Objects by key, written whole or not at all.
 
@@ -101,6 +117,9 @@ class Store(Protocol):
         """Whether ``put_once`` holds even against another writer at the same moment. Tried out under ``key``,
         where nothing may be; nothing stays there.
         """
+
+    def traits(self, key: str) -> Traits:
+        """What else it does. Tried out under ``key``, where nothing may be; nothing stays there."""
 
     def get(self, key: str) -> Iterator[bytes]:
         """The object in chunks of up to 1 MiB, from one and the same version, all of it or an error.

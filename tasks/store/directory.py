@@ -24,6 +24,7 @@ from tasks.store.contract import (
     ObjectInfo,
     PendingUpload,
     Stored,
+    Traits,
     already,
     check_key,
     check_prefix,
@@ -65,6 +66,10 @@ class DirectoryStore:
     def exclusive(self, key: str) -> bool:
         check_key(key)
         return True  # link(2) fails where there is a name already
+
+    def traits(self, key: str) -> Traits:
+        check_key(key)
+        return Traits(versioned=False, locked=False, compares=False)
 
     def get(self, key: str) -> Iterator[bytes]:
         return _chunks(self._place(key), key)

@@ -24,6 +24,7 @@ from tasks.store.contract import (
     ObjectInfo,
     PendingUpload,
     Stored,
+    Traits,
     already,
     check_key,
     check_prefix,
@@ -32,6 +33,7 @@ from tasks.store.contract import (
 )
 from tasks.store.download import download
 from tasks.store.parts import Buffers, PartBody, PartSizes, cut
+from tasks.store.traits import traits
 
 __all__ = ["S3Store"]
 
@@ -131,6 +133,9 @@ class S3Store:
         finally:
             self.delete(key)
         return False
+
+    def traits(self, key: str) -> Traits:
+        return traits(self._bucket, check_key(key))
 
     def _put_whole(self, key: str, view: memoryview, **condition: Any) -> Stored:
         # an empty file would cost a round trip for its Expect: 100-continue

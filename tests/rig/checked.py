@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from rig.redis_servers import FLAVOURS, RedisServer, binary, why_missing
+from tasks import roster
 from tasks.beginning import begin
 from tasks.check import Finding, check
+from tasks.errors import ControlUnreachable
 from tasks.settings import Settings, load
 
-__all__ = ["Installation", "found", "installation", "rows", "server_as_it_should_be"]
+__all__ = ["SERVING", "Installation", "enlisted", "found", "installation", "rows", "server_as_it_should_be"]
 
 Installation = Callable[..., Settings]
 """``installed((old text, new text), ...)`` changes the settings file and loads it."""
@@ -57,9 +59,17 @@ def installation(folder: Path, site: RedisServer, control: RedisServer, namespac
     return settings
 
 
+def enlisted(settings: Settings, *processes: str) -> None:
+    """These have said that they were started with such settings."""
+    for name in processes:
+        roster.enlist(settings, name)
+
+
 def found(settings: Settings, serving: dict[str, list[str]] | None = None) -> list[Finding]:
-    """What the doctor says, where these workers answer with these queues."""
+    """What the doctor says, where these workers answer with these queues, started with the same settings."""
     answers = SERVING if serving is None else serving
+    with suppress(ControlUnreachable):
+        enlisted(settings, *answers)
     return list(check(settings, list(settings.target), lambda: answers))
 
 

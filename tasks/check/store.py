@@ -1,0 +1,85 @@
+"""The store: an object is written, read, looked for and deleted; and what else it does is found out by trying."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import unquote, urlsplit
+
+from tasks import names
+from tasks.check.clock import apart, clock
+from tasks.check.finding import Finding, Findings
+from tasks.errors import StoreUnusable
+from tasks.settings import Settings
+from tasks.store import Store, Traits, open_store
+
+__all__ = ["store"]
+
+WHAT = "store"
+BODY = b"redkeep"
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def store(settings: Settings, now: Callable[[], datetime] = utc_now) -> Findings:
+    """Nothing of the probes stays there."""
+    opened = open_store(**settings.store.arguments())
+    probe = f"probe/{names.new_nonce()}"
+    try:
+        opened.put(probe, iter([BODY]))
+    except StoreUnusable as error:
+        yield Finding(WHAT, "fail", str(error), _make_folder(settings) or error.hint)
+        return
+    try:
+        asked = now()
+        found = opened.head(probe)
+        there = [each.key for each in opened.list("probe/")]
+        whole = found is not None and opened.read(probe) == BODY and probe in there
+    finally:
+        opened.delete(probe)
+    if found is None or not whole:
+        yield Finding(WHAT, "fail", "it does not give back what was written", "Do not use this store.")
+        return
+    traits = opened.traits(probe)
+    yield Finding(WHAT, "ok", f"{opened.url} writes, reads, lists and deletes; {_told(traits)}")
+    yield from _exclusive(opened, probe)
+    yield from _lock(settings, traits)
+    yield from clock(WHAT, "the store's", apart(found.modified, asked))
+
+
+def _make_folder(settings: Settings) -> str:
+    """The command, where it is only a folder that is missing."""
+    parts = urlsplit(settings.store.url)
+    if parts.scheme != "file":
+        return ""
+    folder = shlex.quote(unquote(parts.path))
+    return f"Make the folder, or mount its disk: install -d -m 0700 -o redkeep {folder}"
+
+
+def _told(traits: Traits) -> str:
+    """
+    >>> _told(Traits(versioned=True, locked=False, compares=None))
+    'versioning yes, Object Lock no, checksums compared not told'
+    """
+    words = {True: "yes", False: "no", None: "not told"}
+    return (
+        f"versioning {words[traits.versioned]}, Object Lock {words[traits.locked]}, "
+        f"checksums compared {words[traits.compares]}"
+    )
+
+
+def _exclusive(opened: Store, probe: str) -> Findings:
+    if opened.exclusive(probe):
+        yield Finding(WHAT, "ok", "a second write of one manifest is refused (conditional writes)")
+    else:
+        remedy = "Slots and unique keys still keep runs apart; a server with If-None-Match keeps two hosts apart too."
+        yield Finding(WHAT, "warn", "it replaced an object that was there", remedy)
+
+
+def _lock(settings: Settings, traits: Traits) -> Findings:
+    if settings.store.object_lock and traits.locked is False:
+        remedy = "Create the bucket with Object Lock, or take object_lock out of [store]."
+        yield Finding(WHAT, "fail", "object_lock is set, and the bucket has no Object Lock", remedy)

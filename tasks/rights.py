@@ -1,0 +1,60 @@
+"""What each kind of work asks of a server's user, command by command: docs/permissions.md shows the same as ACL rules.
+
+Each right has an example by which a server can be asked whether it would be allowed (``ACL DRYRUN``, from 7.0 on), and
+which may really be sent where it is harmless: a word that no server knows makes it an error, after the rights have been
+looked at and before anything is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tasks.settings import Target
+
+__all__ = ["INFO", "KINDS", "Right", "rights_of", "rule"]
+
+
+@dataclass(frozen=True)
+class Right:
+    """One command. ``name`` is as ``ACL SETUSER`` takes it behind the plus: ``config|set``."""
+
+    name: str
+    example: tuple[str, ...]
+    harmless: bool = True
+
+
+UNKNOWN = "redkeep-asks"
+"""An option that no server has."""
+INFO = Right("info", ("INFO", "server"))
+CONFIG_GET = Right("config|get", ("CONFIG", "GET", "save"))
+CONFIG_SET = Right("config|set", ("CONFIG", "SET", UNKNOWN, "no"))
+BGSAVE = Right("bgsave", ("BGSAVE", UNKNOWN))
+REPLCONF = Right("replconf", ("REPLCONF", "capa", "eof"))
+SYNC = Right("sync", ("SYNC",), harmless=False)
+
+KINDS: dict[str, tuple[Right, ...]] = {
+    "follow": (INFO, BGSAVE, CONFIG_GET, CONFIG_SET),
+    "follow keep": (INFO, BGSAVE, CONFIG_GET),
+    "stream": (INFO, REPLCONF, SYNC),
+}
+"""By the name of the rule in docs/permissions.md."""
+
+
+def rights_of(target: Target, *, followed: bool) -> dict[str, tuple[Right, ...]]:
+    """What each task of this target needs.
+
+    Args:
+        followed: whether the server's own saves can be followed; else they are streamed.
+    """
+    keep = target.backup.server_compression == "keep"
+    return {"backup": KINDS["stream" if not followed else "follow keep" if keep else "follow"]}
+
+
+def rule(rights: Iterable[Right]) -> str:
+    """As it follows ``ACL SETUSER name`` to grant them.
+
+    >>> rule(KINDS["stream"])
+    '+info +replconf +sync'
+    """
+    return " ".join(f"+{right.name}" for right in rights)

@@ -1,0 +1,44 @@
+"""The doctor on the control Redis."""
+
+from __future__ import annotations
+
+import pytest
+from rig.checked import Installation, found, rows
+from rig.redis_servers import RedisServer
+
+
+def test_a_control_redis_that_is_down_fails_and_the_rest_is_looked_at(installed: Installation) -> None:
+    settings = installed(('url = "redis://127.0.0.1', 'url = "redis://127.0.0.1:1/0#'))
+    seen = found(settings)
+    failed = {each.what: each for each in seen if each.level == "fail"}
+    assert set(failed) == {"control", "workers"}
+    assert "127.0.0.1:1/0" in failed["control"].told
+    assert failed["control"].remedy == "Start the control Redis, or correct [control] url."
+    assert {each.what for each in seen} >= {"keys", "store", "main: server"}
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
+def test_a_control_redis_that_may_evict_fails(installed: Installation, control: RedisServer, policy: str) -> None:
+    control.client().config_set("maxmemory-policy", policy)
+    try:
+        failed = rows(installed(), "fail")
+    finally:
+        control.client().config_set("maxmemory-policy", "noeviction")
+    assert set(failed) == {"control"}
+    assert policy in failed["control"].told
+    assert "noeviction" in failed["control"].remedy
+
+
+def test_a_control_redis_without_aof_is_warned_of(installed: Installation, control: RedisServer) -> None:
+    control.client().config_set("appendonly", "no")
+    try:
+        assert "no AOF" in rows(installed(), "warn")["control"].told
+    finally:
+        control.client().config_set("appendonly", "yes")
+
+
+def test_a_control_redis_that_is_the_one_under_care_is_warned_of(
+    installed: Installation, control: RedisServer, cared_for: RedisServer
+) -> None:
+    warned = rows(installed((str(control.port), str(cared_for.port))), "warn")
+    assert "it is the server under care (main)" in warned["control"].told

@@ -1,0 +1,86 @@
+"""The doctor on stores."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from rig import s3
+from rig.checked import Installation, found, rows
+from rig.keep import as_nobody
+
+from tasks.check.store import store
+
+
+def test_a_folder_that_is_missing_fails(installed: Installation, tmp_path: Path) -> None:
+    (tmp_path / "store").rmdir()
+    failed = rows(installed(), "fail")
+    assert failed["store"].told == f"no folder {tmp_path}/store"
+    assert failed["store"].remedy.endswith(f"install -d -m 0700 -o redkeep {tmp_path}/store")
+
+
+def test_a_folder_that_may_not_be_written_fails(installed: Installation, tmp_path: Path) -> None:
+    settings = installed()
+    if os.geteuid():
+        pytest.skip("becoming another user needs root")
+    for parent in [tmp_path, *tmp_path.parents]:
+        if parent.owner() == "root" and parent != Path("/"):
+            parent.chmod(parent.stat().st_mode | 0o711)
+    (tmp_path / "store").chmod(0o755)
+    with as_nobody():
+        failed = rows(settings, "fail")
+    assert "permission denied" in str(failed["store"].told)
+
+
+@pytest.mark.parametrize("kind", ["moto", "rclone"])
+def test_a_store_that_does_not_know_conditions_is_warned_of(
+    installed: Installation, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3.moto() if kind == "moto" else s3.rclone(tmp_path / "store") as server:
+        server.make_bucket("site")
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        address = f's3://site/redis"\nendpoint_url = "{server.endpoint_url}"\nregion = "us-east-1'
+        settings = installed(((tmp_path / "store").as_uri(), address))
+        told = {(each.level, each.told) for each in found(settings) if each.what == "store"}
+        assert any(each.startswith("s3://site/redis writes, reads, lists and deletes; ") for _, each in told)
+        assert (("warn", "it replaced an object that was there") in told) == (kind == "rclone")
+        assert server.client.list_objects_v2(Bucket="site").get("Contents", []) == []
+
+
+def test_a_bucket_that_is_missing_fails(
+    installed: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3.rclone(tmp_path / "store") as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        address = f's3://site/redis"\nendpoint_url = "{server.endpoint_url}"\nregion = "us-east-1'
+        failed = rows(installed(((tmp_path / "store").as_uri(), address)), "fail")
+    assert "site" in failed["store"].told
+    assert "Create the bucket" in failed["store"].remedy
+
+
+def test_a_store_whose_clock_is_another_is_warned_of(installed: Installation) -> None:
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    (warned,) = [each for each in store(installed(), lambda: an_hour_ago) if each.level == "warn"]
+    assert warned.told == "the store's clock is 3600 s ahead of this host's"
+    assert "timedatectl" in warned.remedy
+
+
+def test_versioning_and_object_lock_are_told_as_the_bucket_has_them(
+    installed: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3.moto() as server:
+        server.make_bucket("site")
+        server.make_bucket("locked", object_lock=True)
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        address = f's3://locked/redis"\nendpoint_url = "{server.endpoint_url}"\nregion = "us-east-1'
+        settings = installed(((tmp_path / "store").as_uri(), address), ("# object_lock", "object_lock"))
+        told = [each.told for each in found(settings) if each.what == "store"]
+        assert "versioning yes, Object Lock yes" in told[0]
+        failed = rows(installed(("s3://locked", "s3://site")), "fail")
+        assert "Object Lock" in failed["store"].remedy
+        assert server.client.list_objects_v2(Bucket="site").get("Contents", []) == []
