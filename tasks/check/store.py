@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from tasks import names
 from tasks.check.clock import apart, clock
 from tasks.check.finding import Finding, Findings
-from tasks.errors import StoreUnusable
+from tasks.errors import ObjectMissing, StoreUnusable
 from tasks.settings import Settings
 from tasks.store import Store, Traits, open_store
 
@@ -32,6 +34,10 @@ def store(settings: Settings, now: Callable[[], datetime] = utc_now) -> Findings
         opened.put(probe, iter([BODY]))
     except StoreUnusable as error:
         yield Finding(WHAT, "fail", str(error), _make_folder(settings) or error.hint)
+        return
+    except ObjectMissing as error:  # S3 never says so of what is being written
+        told = f"something answers there, but not as S3 does ({error.detail})"
+        yield Finding(WHAT, "fail", told, "Correct [store] endpoint_url.")
         return
     try:
         asked = now()
@@ -56,7 +62,15 @@ def _make_folder(settings: Settings) -> str:
     if parts.scheme != "file":
         return ""
     folder = shlex.quote(unquote(parts.path))
-    return f"Make the folder, or mount its disk: install -d -m 0700 -o redkeep {folder}"
+    return f"Make the folder, or mount its disk: install -d -m 0700 -o {_user()} {folder}"
+
+
+def _user() -> str:
+    """Who looks, and so is to write there; a container's user may have no name."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def _told(traits: Traits) -> str:

@@ -202,3 +202,11 @@ def test_of_two_put_once_at_the_same_time_exactly_one_wins(store: Store) -> None
 def test_a_store_knows_whether_its_put_once_holds_at_the_same_moment(store: Store, kind: str) -> None:
     assert store.exclusive("check/probe") is (kind != "rclone")
     assert nothing_left(store)
+
+
+def test_what_else_a_store_does_is_found_without_leaving_anything(store: Store) -> None:
+    """None of these three is versioned, locked or compares; S3 itself does what its buckets are set to."""
+    traits = store.traits("check/probe")
+    assert (traits.versioned, traits.locked) in {(False, False), (False, None)}
+    assert traits.compares is False
+    assert nothing_left(store)

@@ -131,7 +131,7 @@ def test_a_run_that_fails_exits_with_its_code_and_says_what_to_do(keep: Keep, wo
 
 def test_check_sees_the_worker_and_misses_beat(keep: Keep) -> None:
     said = redkeep("check", "main", "--json", config=keep.config_path)
-    assert (said.code, said.err) == (1, "")
+    assert (said.code, said.err) == (58, "")
     assert all(set(row) == {"what", "level", "told", "remedy"} for row in said.json)
     workers = {row["told"]: row["remedy"] for row in said.json if row["what"] == "workers"}
     assert any(told.startswith("queue backup is served by backup@") for told in workers)
@@ -270,7 +270,7 @@ def test_a_control_redis_that_is_down_is_told_in_one_line(asked: str, said_witho
     said = said_without_control[asked]
     assert "Traceback" not in said.err + said.out
     if asked == "check":
-        assert said.code == 1
+        assert said.code == 58
         assert "the control Redis redis://127.0.0.1:1/0 does not serve" in said.out
         return
     assert said.code == 20

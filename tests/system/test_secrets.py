@@ -223,7 +223,7 @@ def test_no_error_quotes_one(site: Site, tmp_path: Path) -> None:
         assert said.code == code, said.err
         site.assert_clean(f"a wrong {what} password", said.out + said.err)
     checked = redkeep("check", config=broken, **site.environment)
-    assert checked.code == 1
+    assert checked.code == 58
     site.assert_clean("check of a wrong password", checked.out + checked.err)
     wrong = site.environment | {"AWS_SECRET_ACCESS_KEY": site.marks["secret key"] + "wrong"}
     said = here("backups", "main", config=site.config, **wrong)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,7 @@ def test_a_folder_that_is_missing_fails(installed: Installation, tmp_path: Path)
     (tmp_path / "store").rmdir()
     failed = rows(installed(), "fail")
     assert failed["store"].told == f"no folder {tmp_path}/store"
-    assert failed["store"].remedy.endswith(f"install -d -m 0700 -o redkeep {tmp_path}/store")
+    assert failed["store"].remedy.endswith(f"install -d -m 0700 -o {getpass.getuser()} {tmp_path}/store")
 
 
 def test_a_folder_that_may_not_be_written_fails(installed: Installation, tmp_path: Path) -> None:
@@ -84,3 +87,32 @@ def test_versioning_and_object_lock_are_told_as_the_bucket_has_them(
         failed = rows(installed(("s3://locked", "s3://site")), "fail")
         assert "Object Lock" in failed["store"].remedy
         assert server.client.list_objects_v2(Bucket="site").get("Contents", []) == []
+
+
+def test_something_else_behind_the_endpoint_fails(
+    installed: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.NO_AWS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x" * 20)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y" * 20)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Website) as site:
+        threading.Thread(target=site.serve_forever, args=(0.05,), daemon=True).start()
+        address = f's3://site/redis"\nendpoint_url = "http://127.0.0.1:{site.server_port}"\nregion = "us-east-1'
+        failed = rows(installed(((tmp_path / "store").as_uri(), address)), "fail")["store"]
+        site.shutdown()
+    assert failed.told.startswith("something answers there, but not as S3 does")
+    assert failed.remedy == "Correct [store] endpoint_url."
+
+
+class Website(BaseHTTPRequestHandler):
+    """It knows nothing of what S3 is asked."""
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Quiet."""
