@@ -2,6 +2,7 @@
 
 Vocabulary, no I/O
     errors/        every way a run can end badly: code, hint, whether trying again helps
+    words.py       sizes, durations and moments as people read them
     names/         every key, queue, object key and id
     settings/      redkeep.toml, checked whole and early
     manifest.py    what was saved, how it was sealed, where it lies; its presence is the commit

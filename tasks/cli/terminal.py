@@ -9,7 +9,6 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any, NoReturn, ParamSpec
 
 import click
@@ -20,8 +19,22 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks.errors import ControlUnreachable, RedkeepError
+from tasks.words import age, clock, seconds, size
 
-__all__ = ["INTERRUPTED", "age", "clock", "emit", "errors_told", "json_option", "out", "say", "show_table", "whoami"]
+__all__ = [
+    "INTERRUPTED",
+    "age",
+    "clock",
+    "emit",
+    "errors_told",
+    "json_option",
+    "out",
+    "say",
+    "seconds",
+    "show_table",
+    "size",
+    "whoami",
+]
 
 P = ParamSpec("P")
 
@@ -156,52 +169,3 @@ def whoami() -> str:
     except (KeyError, OSError):
         user = f"uid {os.getuid()}"
     return f"{user}@{socket.gethostname()}"
-
-
-def size(count: float | None) -> str:
-    """Bytes for people.
-
-    >>> size(0), size(1536), size(79384672)
-    ('0 B', '1.5 KiB', '75.7 MiB')
-    """
-    if count is None:
-        return "-"
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
-def seconds(count: float | None) -> str:
-    """A duration for people.
-
-    >>> seconds(0.042), seconds(4.2), seconds(75), seconds(7300), seconds(200000)
-    ('42 ms', '4.2 s', '1 min 15 s', '2 h 1 min', '2 d 7 h')
-    """
-    if count is None:
-        return "-"
-    if count < 0.9995:
-        return f"{count * 1000:.0f} ms"
-    if count < 60:
-        return f"{count:.1f} s"
-    for large, small, unit in ((86_400, 3600, ("d", "h")), (3600, 60, ("h", "min")), (60, 1, ("min", "s"))):
-        if count >= large:
-            return f"{count // large:.0f} {unit[0]} {count % large // small:.0f} {unit[1]}"
-    raise AssertionError(count)
-
-
-def age(moment: datetime | None) -> str:
-    """How long ago, for people; a dash for never."""
-    if moment is None:
-        return "-"
-    past = max((datetime.now(UTC) - moment).total_seconds(), 0)
-    for length, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if past >= length:
-            return f"{past // length:.0f} {unit} ago"
-    return f"{past:.0f} s ago"
-
-
-def clock(moment: datetime | None) -> str:
-    """A moment in UTC, for people; a dash for none."""
-    return "-" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
