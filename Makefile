@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench env up down clean .venv .servers stale
+.PHONY: help demo test lint faults bench env up down clean .venv .servers stale
 
 # What the caller's shell has set for other projects would change where and for whom pip installs.
 unexport PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
@@ -25,6 +25,9 @@ demo: .venv/demo.stamp ## a Redis, an S3 server, workers, beat and Flower, and a
 
 test: .venv/dev.stamp .servers/stamp ## the whole test suite; what this machine lacks is skipped by name
 	$(python) -m pytest -rs -n $(JOBS) --dist loadfile --cov $(ARGS)
+
+faults: .venv/dev.stamp .servers/stamp ## every fault that is guarded against, for real, and docs/reliability.md
+	$(python) -m tests.faults $(ARGS)
 
 lint: .venv/dev.stamp ## ruff, mypy --strict, and the import contract
 	$(python) -m ruff check

@@ -22,7 +22,7 @@ from tasks.settings.models import Control
 
 FAR = bool(os.environ.get("REDKEEP_FAULTS"))
 SEARCHED = Faults(deaths=1, ends=2, copies=1) if FAR else Faults(deaths=1, ends=1, copies=1)
-BROUGHT_TO_REST = [SEARCHED] if FAR else [Faults(1, 1, 0), Faults(0, 1, 1)]
+BROUGHT_TO_REST = [Faults(1, 1, 1)] if FAR else [Faults(1, 1, 0), Faults(0, 1, 1)]
 MOST_ATTEMPTS = 4
 How = dict[World, tuple[World | None, str]]
 
