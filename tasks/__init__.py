@@ -4,6 +4,7 @@ Vocabulary, no I/O
     errors/        every way a run can end badly: code, hint, whether trying again helps
     words.py       sizes, durations and moments as people read them
     names/         every key, queue, object key and id
+    glob.py        Redis' own patterns, on bytes
     settings/      redkeep.toml, checked whole and early
     manifest.py    what was saved, how it was sealed, where it lies; its presence is the commit
     facts.py       what is known of one key
@@ -35,6 +36,7 @@ Verbs
     verify.py      the same way down, nothing promoted; its verdict is kept
     drill/         a snapshot brought back into a throwaway server, and judged
     retention/     which backups go, and why: pure decide(), then remove
+    tidy/          unneeded data out, by rules that explain themselves: pure choose(), then a sweep
     memory/        where the bytes are, by sampling
     catalog.py     which backups a store holds
     verdicts.py    what is known of a backup's worth

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tasks.glob import Glob
+from tasks.settings import stamps
 from tasks.settings.units import Duration, Schedule, Size
 
 KeyType = Literal["string", "list", "hash", "set", "zset", "stream"]
+
+
+LONGEST_IDLE = 180 * 86_400
+"""A server counts idle seconds in 24 bits, about 194 days, and then from 0 again."""
+
+
+def _is_glob(pattern: str) -> str:
+    Glob(pattern)
+    return pattern
+
+
+def _above_zero(value: float) -> float:
+    if value <= 0:
+        raise ValueError("must be above 0")
+    return value
+
+
+Pattern = Annotated[str, AfterValidator(_is_glob)]
+Age = Annotated[Duration, AfterValidator(_above_zero)]
 
 
 class Table(BaseModel):
@@ -22,28 +41,9 @@ class Table(BaseModel):
 class Stamp(Table):
     """A date inside the key's name, in the expression's only group."""
 
-    regex: str
-    format: str
+    regex: Annotated[str, AfterValidator(stamps.check_regex)]
+    format: Annotated[str, AfterValidator(stamps.check_format)]
     older_than: Duration
-
-    @field_validator("regex")
-    @classmethod
-    def _one_group(cls, value: str) -> str:
-        try:
-            groups = re.compile(value).groups
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
-        if groups != 1:
-            raise ValueError(f"needs exactly one group around the date, has {groups}")
-        return value
-
-    @field_validator("format")
-    @classmethod
-    def _a_date(cls, value: str) -> str:
-        shown = datetime(2026, 11, 23, tzinfo=UTC).strftime(value)
-        if shown == value:
-            raise ValueError('not a date format like "%Y%m%d"')
-        return value
 
 
 class KeySize(Table):
@@ -52,15 +52,21 @@ class KeySize(Table):
     bytes: Size | None = None
     elements: int | None = Field(default=None, gt=0)
 
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.bytes is None and self.elements is None:
+            raise ValueError("name bytes, elements, or both")
+        return self
+
 
 class Action(Table):
     """What happens to a key that fits: exactly one of these. ``"delete"`` alone is short for the first."""
 
-    delete: bool = False
-    expire_in: Duration | None = None
-    trim_to: int | None = Field(default=None, ge=0)
-    drop_scores_older_than: Duration | None = None
-    drop_entries_older_than: Duration | None = None
+    delete: Literal[True] | None = None
+    expire_in: Age | None = None
+    trim_to: int | None = Field(default=None, ge=1)
+    drop_scores_older_than: Age | None = None
+    drop_entries_older_than: Age | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -88,19 +94,22 @@ FITTING: dict[str, tuple[str, ...]] = {
 """The key types an action works on, where not all."""
 
 
+PRESET_TAKES = {"preset", "name", "databases", "keep_copy"}
+
+
 class Rule(Table):
     """One kind of unneeded data. The first rule that fits a key decides."""
 
     name: str = ""
     preset: Literal["celery"] | None = None
-    match: str = ""
+    match: Pattern = ""
     type: KeyType | None = None
     ttl: Literal["none"] | None = None
-    idle: Duration | None = None
+    idle: Age | None = None
     freq: int | None = Field(default=None, ge=0, le=255, description="LFU counter at most this")
     size: KeySize | None = None
     stamp: Stamp | None = None
-    databases: list[int] | None = None
+    databases: list[Annotated[int, Field(ge=0)]] | None = Field(default=None, min_length=1)
     action: Action | None = None
     keep_copy: bool = False
     i_mean_it: bool = False
@@ -108,15 +117,17 @@ class Rule(Table):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.preset:
-            if self.match or self.action:
-                raise ValueError("a preset brings its own match and action")
+            if self.model_fields_set - PRESET_TAKES:
+                raise ValueError("a preset brings its own conditions and action; it takes databases and keep_copy")
             return self
         if not self.name or not self.match or self.action is None:
             raise ValueError("a rule needs name, match and action (or a preset)")
-        if not self.match.strip("*") and not self.i_mean_it:
+        if not self.match.strip("*?") and not self.i_mean_it:
             raise ValueError('match = "*" takes every key there is; say i_mean_it = true as well')
         if self.idle is not None and self.freq is not None:
             raise ValueError("idle and freq exclude each other: a server keeps one of the two (maxmemory-policy)")
+        if self.idle is not None and self.idle > LONGEST_IDLE:
+            raise ValueError("idle is at most 180d: a server counts up to 194 days and then from 0 again")
         fitting = FITTING.get(self.action.kind)
         if fitting and self.type not in fitting:
             raise ValueError(f"action {self.action.kind} needs type = {' or '.join(fitting)}")
@@ -129,12 +140,12 @@ class Rule(Table):
 
 class Tidy(Table):
     schedule: Schedule = "37 * * * *"
-    time_budget: Duration = 1200.0
-    max_latency: Duration = 0.005
+    time_budget: Age = 1200.0
+    max_latency: Age = 0.005
     max_share: float = Field(default=0.25, gt=0, le=1)
-    needs_backup_within: Duration = 7200.0
+    needs_backup_within: Age = 7200.0
     copies_for: Duration = 2_592_000.0
-    protect: list[str] = []
+    protect: list[Pattern] = []
     rule: list[Rule] = []
 
     @field_validator("rule")

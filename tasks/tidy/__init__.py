@@ -1,0 +1,1 @@
+"""Tidy: unneeded data out, by rules that explain themselves."""
