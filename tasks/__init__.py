@@ -21,6 +21,7 @@ Edges, each speaks to one outside thing
     schedule.py    what beat sends, and to which queue
     logs.py        text or JSON, with run, task and target in each line
     server/        one Redis or Valkey under care
+    discovery/     the Redis servers of this machine
     sample.py      a random sample of a server's keys
     checker.py     redis-check-rdb
     store/         an S3 bucket or a folder
@@ -45,6 +46,7 @@ Verbs
     freshness.py   whether a target's data is safe: pure judge(), with reasons
     status/        how everything stands: one picture for page, terminal and alarms
     check/         what every task needs, looked at piece by piece
+    proposal.py    what a new installation is proposed to be: pure
     beginning.py   a new installation's files
 
 Surfaces

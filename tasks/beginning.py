@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -38,21 +39,29 @@ def begin(
     data_dir: str = "",
     endpoint_url: str = "",
     region: str = "",
+    host: str = "",
+    recipients: Sequence[str] = (),
+    minutes: Mapping[str, int] | None = None,
 ) -> Beginning:
     """Write redkeep.toml, identity.txt and signing.pem into the folder, each with mode 0600.
 
     Args:
         control, store, server: what the settings say for [control] url, [store] url and the first target's url.
-        data_dir, endpoint_url, region: the same; left as comments where nothing is given.
+        data_dir, endpoint_url, region, host: the same; left as comments where nothing is given.
+        recipients: public keys that may read the backups as well.
+        minutes: of the schedules, by the name of their table; where nothing is given they are left out.
 
     Raises:
+        KeyInvalid: a recipient is none.
         FileExists: one of them is there; none is written then.
         FileUnwritable: the folder cannot be made or written.
     """
     settings, identity, signing = folder / "redkeep.toml", folder / "identity.txt", folder / "signing.pem"
+    others = [age.check_recipient(each) for each in recipients]
     there = [path.name for path in (settings, identity, signing) if path.exists()]
     if there:
-        raise FileExists(f"{folder} already holds {', '.join(there)}")
+        hint = "Nothing was overwritten. Go on with `redkeep check`, or name another folder."
+        raise FileExists(f"{folder} already holds {', '.join(there)}", hint=hint)
     private, key = age.generate_identity(), Ed25519PrivateKey.generate()
     recipient, signer = age.recipient_of(private), public_key_of(key)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -60,16 +69,17 @@ def begin(
         "@CONTROL@": control,
         "@STORE@": store,
         "@SERVER@": server,
-        "@RECIPIENT@": recipient,
+        '"@RECIPIENT@"': ", ".join(f'"{each}"' for each in dict.fromkeys([recipient, *others])),
         "@SIGNER@": signer,
         "@IDENTITY@": identity.name,
         "@SIGNING_KEY@": signing.name,
     }
+    given = {"data_dir": data_dir, "endpoint_url": endpoint_url, "region": region, "host": host}
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(identity, f"# public key: {recipient}\n{private}\n")
         _write(signing, pem)
-        _write(settings, _filled(words, {"data_dir": data_dir, "endpoint_url": endpoint_url, "region": region}))
+        _write(settings, _filled(words, given, minutes or {}))
     except FileExistsError as error:
         raise FileExists(f"{error.filename} exists") from None
     except OSError as error:
@@ -77,7 +87,7 @@ def begin(
     return Beginning(settings, identity, signing, recipient, signer)
 
 
-def _filled(words: dict[str, str], given: dict[str, str]) -> str:
+def _filled(words: dict[str, str], given: dict[str, str], minutes: Mapping[str, int]) -> str:
     """The example with its words put in, and the given settings no longer commented out."""
     text = files("tasks").joinpath("example.toml").read_text(encoding="utf-8")
     for word, value in words.items():
@@ -85,7 +95,19 @@ def _filled(words: dict[str, str], given: dict[str, str]) -> str:
     for name, value in given.items():
         if value:
             text = re.sub(rf'^# {name} = "[^"]*"', f'{name} = "{value}"', text, count=1, flags=re.MULTILINE)
+    for table, minute in minutes.items():
+        text = _scheduled(text, table, minute)
     return re.sub(r"^([^#\n]*\S) +(# .*)$", lambda line: f"{line[1]:<36} {line[2]}", text, flags=re.MULTILINE)
+
+
+def _scheduled(text: str, table: str, minute: int) -> str:
+    """With that minute in the table's schedule, neither of the two a comment any more.
+
+    >>> _scheduled('# [target.rewrite]\\n# schedule = "33 3 * * *"\\n', "rewrite", 5)
+    '[target.rewrite]\\nschedule = "5 3 * * *"\\n'
+    """
+    pattern = rf'^(?:# )?(\[target\.{table}\].*\n(?:.+\n)*?)# schedule = "\d+ '
+    return re.sub(pattern, rf'\g<1>schedule = "{minute} ', text, count=1, flags=re.MULTILINE)
 
 
 def _write(path: Path, text: str) -> None:

@@ -34,13 +34,14 @@ def control(settings: Settings) -> Findings:
     if policy != "noeviction":
         remedy = "CONFIG SET maxmemory-policy noeviction there; other policies were seen to remove leases."
         yield Finding(WHAT, "fail", f"it may evict leases and messages ({policy})", remedy)
-    if not persistence.get("aof_enabled"):
-        remedy = "CONFIG SET appendonly yes there, then CONFIG REWRITE."
-        yield Finding(WHAT, "warn", "no AOF: a crash loses queued runs and records", remedy)
     yield from clock(WHAT, "the control Redis'", ahead)
     if same := [target.name for target in settings.target if _place(target.url) == _place(settings.control.url)]:
         remedy = "Give it a small Redis of its own, so that runs can be recorded while this one is down."
         yield Finding(WHAT, "warn", f"it is the server under care ({', '.join(same)})", remedy)
+    elif not persistence.get("aof_enabled"):
+        # CONFIG REWRITE before the first AOF is whole would have the next start find none, and begin empty.
+        remedy = "CONFIG SET appendonly yes there; once INFO says aof_rewrite_in_progress:0, CONFIG REWRITE."
+        yield Finding(WHAT, "warn", "no AOF: a crash loses queued runs and records", remedy)
 
 
 def _place(url: SecretStr) -> tuple[str, str, int]:

@@ -20,7 +20,7 @@ __all__ = ["main"]
 
 COMMANDS = {
     "init": "begin.init",
-    "check": "begin.check",
+    "check": "checkup.check",
     "run": "run.run",
     "cancel": "steer.cancel",
     "pause": "steer.pause",

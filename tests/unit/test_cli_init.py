@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import stat
 import tomllib
 from pathlib import Path
@@ -13,14 +14,19 @@ import pyrage
 import pytest
 from pydantic import BaseModel
 from rig.commands import here
+from rig.redis_servers import RedisServer
 
 from tasks.beginning import begin
 from tasks.errors import FileExists, FileUnwritable
 from tasks.manifest import public_key_of, read_signing_key
+from tasks.proposal import host_named, minutes_of
 from tasks.settings import Settings, load, parse
 from tasks.settings.models import Drill, Verify
 from tasks.settings.rules import Tidy
+from tasks.stream import age
 
+ELSEWHERE = ("--redis", "redis://elsewhere:6379")
+"""So that no server of this machine is looked for."""
 FILES = ("identity.txt", "redkeep.toml", "signing.pem")
 COMMENTED = re.compile(r"^# (?=\[|[a-z_-]+ = )", re.MULTILINE)
 """The beginning of a line that is a setting once it is uncommented."""
@@ -37,7 +43,7 @@ def mode(path: Path) -> int:
 def test_the_files_are_for_the_owner_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        assert here("init", tmp_path / "conf").code == 0
+        assert here("init", tmp_path / "conf", *ELSEWHERE).code == 0
     finally:
         os.umask(before)
     assert mode(tmp_path / "conf") == 0o700
@@ -47,14 +53,14 @@ def test_the_files_are_for_the_owner_alone_whatever_the_umask(tmp_path: Path, um
 def test_a_folder_that_is_there_keeps_its_rights_and_its_files(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "note").write_text("mine")
-    assert here("init", tmp_path).code == 0
+    assert here("init", tmp_path, *ELSEWHERE).code == 0
     assert mode(tmp_path) == 0o755
     assert (tmp_path / "note").read_text() == "mine"
 
 
 def test_without_a_name_it_is_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    said = here("init")
+    said = here("init", *ELSEWHERE)
     assert said.code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == list(FILES)
     assert f"export REDKEEP_CONFIG={tmp_path}/redkeep.toml; redkeep check" in said.out
@@ -63,7 +69,7 @@ def test_without_a_name_it_is_the_current_folder(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("there", FILES)
 def test_nothing_is_ever_overwritten_and_nothing_added_beside_it(tmp_path: Path, there: str) -> None:
     (tmp_path / there).write_text("precious")
-    said = here("init", tmp_path)
+    said = here("init", tmp_path, *ELSEWHERE)
     assert said.code == 15
     assert there in said.err
     assert [path.name for path in tmp_path.iterdir()] == [there]
@@ -81,22 +87,72 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FileUnwritable, match="not a directory"):
         begin(tmp_path / "file" / "conf")
-    assert here("init", tmp_path / "file" / "conf").code == 16
+    assert here("init", tmp_path / "file" / "conf", *ELSEWHERE).code == 16
 
 
 def test_with_json_it_names_the_files_and_the_public_keys_only(tmp_path: Path) -> None:
-    said = here("init", tmp_path, "--json")
+    said = here("init", tmp_path, "--json", *ELSEWHERE)
     told = said.json
-    assert set(told) == {"settings", "identity", "signing_key", "recipient", "signer"}
+    assert set(told) == {"settings", "identity", "signing_key", "recipient", "signer", "found"}
     assert Path(told["identity"]) == tmp_path / "identity.txt"
     assert "AGE-SECRET" not in said.out + said.err
     assert "PRIVATE" not in said.out + said.err
 
 
 def test_a_path_with_blanks_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
-    said = here("init", tmp_path / "my conf")
+    said = here("init", tmp_path / "my conf", *ELSEWHERE)
     assert f"export REDKEEP_CONFIG='{tmp_path}/my conf/redkeep.toml'" in said.out
     assert load(tmp_path / "my conf" / "redkeep.toml").encryption.signing_key_file is not None
+
+
+# -- what this machine tells -------------------------------------------------------------------------------------------
+
+
+def test_a_named_server_of_this_machine_tells_the_rest(tmp_path: Path, any_redis: RedisServer) -> None:
+    any_redis.client().set("a", 1)
+    said = here("init", tmp_path, "--redis", any_redis.url)
+    settings = load(tmp_path / "redkeep.toml")
+    (target,) = settings.target
+    assert target.url.get_secret_value() == any_redis.url
+    assert settings.control.url.get_secret_value() == f"{any_redis.url}/0"
+    assert target.data_dir == any_redis.dir
+    assert target.host == host_named(socket.gethostname()) or None
+    minutes = minutes_of(target.host or "")
+    assert target.backup.schedule == f"{minutes['backup']} * * * *"
+    assert target.persistence.schedule == f"{minutes['persistence']} * * * *"
+    assert target.rewrite.schedule == f"{minutes['rewrite']} 3 * * *"
+    assert said.out.startswith("Found ")
+    assert "1 key," in said.out
+
+
+def test_what_is_given_wins_over_what_is_found(tmp_path: Path, any_redis: RedisServer) -> None:
+    given = ["--redis", any_redis.url, "--data-dir", "/data", "--control", "redis://control:6379/1"]
+    assert here("init", tmp_path, *given).code == 0
+    settings = load(tmp_path / "redkeep.toml")
+    assert settings.target[0].data_dir == Path("/data")
+    assert settings.control.url.get_secret_value() == "redis://control:6379/1"
+
+
+def test_a_named_server_elsewhere_is_not_asked_and_nothing_is_guessed(tmp_path: Path) -> None:
+    assert here("init", tmp_path, *ELSEWHERE).code == 0
+    (target,) = load(tmp_path / "redkeep.toml").target
+    assert (target.data_dir, target.host) == (None, None)
+    assert '# schedule = "7 * * * *"' in (tmp_path / "redkeep.toml").read_text()
+
+
+def test_further_recipients_may_read_as_well(tmp_path: Path) -> None:
+    others = [age.recipient_of(age.generate_identity()) for _ in range(2)]
+    said = here("init", tmp_path, *ELSEWHERE, "--recipient", others[0], "--recipient", others[1])
+    assert said.code == 0
+    first, *rest = load(tmp_path / "redkeep.toml").encryption.recipient_keys
+    assert rest == others
+    assert first in (tmp_path / "identity.txt").read_text()
+
+
+def test_a_recipient_that_is_none_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    said = here("init", tmp_path / "conf", *ELSEWHERE, "--recipient", "age1nonsense")
+    assert said.code == 14
+    assert not (tmp_path / "conf").exists()
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------
