@@ -39,6 +39,7 @@ Verbs
     retention/     which backups go, and why: pure decide(), then remove
     tidy/          unneeded data out, by rules that explain themselves: pure choose(), then a sweep
     memory/        where the bytes are, by sampling
+    enforce/       the persistence settings, wanted against actual: the order that loses nothing
     catalog.py     which backups a store holds
     verdicts.py    what is known of a backup's worth
     holds.py       backups that are kept whatever the policy says

@@ -18,7 +18,16 @@ from importlib.metadata import version
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tasks import names
-from tasks.errors import KeyInvalid, ManifestInvalid, ManifestTooNew, ObjectExists, RedkeepError, SlotCommitted
+from tasks.enforce import disagreements
+from tasks.errors import (
+    KeyInvalid,
+    ManifestInvalid,
+    ManifestTooNew,
+    ObjectExists,
+    RedkeepError,
+    ServerDenied,
+    SlotCommitted,
+)
 from tasks.job import Job
 from tasks.manifest import Manifest, ObjectFacts, PlaintextFacts, ServerFacts, read_signing_key
 from tasks.server import Server
@@ -71,6 +80,7 @@ def backup(job: Job, settings: Settings, target: Target) -> None:
     with Server(target.url.get_secret_value()) as server, ExitStack() as stack:
         server.check_role(accept_replica=wanted.replica == "accept")
         facts = server.facts()
+        _look_at_settings(job, server, target)
         with job.phase("fork"):
             opened = open_snapshot(
                 server,
@@ -132,6 +142,19 @@ def _standing(store: Store, target: str, backup_id: str, job: Job) -> Manifest |
     if manifest.task_id != job.ticket.run_id:
         raise SlotCommitted(f"backup {backup_id} of {target} was committed by run {manifest.task_id}")
     return manifest
+
+
+def _look_at_settings(job: Job, server: Server, target: Target) -> None:
+    """Warn where the persistence settings are not as `enforce` wants them. Never a reason not to take a backup; and
+    a user who may not ask is noted, no more: a backup needs no such right."""
+    try:
+        found = disagreements(server, target)
+    except ServerDenied as denied:
+        job.figures["settings"] = f"not seen: {denied}"
+        return
+    job.figures["settings"] = "differ" if found else "as wanted"
+    if found:
+        job.warn(f"{'; '.join(found)}: see `redkeep run enforce {target.name} --dry-run`")
 
 
 # -- the way ---------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from kombu.exceptions import OperationalError
 from tasks import backup as backup_verb
 from tasks import broker, control, job, logs, names, roster
 from tasks import drill as drill_verb
+from tasks import enforce as enforce_verb
 from tasks import retention as retention_verb
 from tasks import verify as verify_verb
 from tasks.errors import ControlUnreachable, RedkeepError, RunCancelled, Unexpected, UnknownTarget, WorkerLost
@@ -63,6 +64,7 @@ app.config_from_object(_celeryconfig())
 VERBS: dict[str, Verb] = {
     "tasks.backup": backup_verb.backup,
     "tasks.drill": drill_verb.drill,
+    "tasks.enforce": enforce_verb.enforce,
     "tasks.retention": retention_verb.retention,
     "tasks.verify": verify_verb.verify,
 }
@@ -97,6 +99,14 @@ def drill(
 ) -> dict[str, Any]:
     """Bring a target's newest backup back into a throwaway server, and judge it."""
     return _conduct(task, target, slot, by, backup=str(backup))
+
+
+@app.task(bind=True, name="tasks.enforce")
+def enforce(
+    task: Task[Any, Any], /, target: str, *, slot: str | None = None, by: str = "", dry_run: bool = False, **_: Any
+) -> dict[str, Any]:
+    """Keep a target's persistence settings what they must be."""
+    return _conduct(task, target, slot, by, dry_run=dry_run)
 
 
 @app.task(bind=True, name="tasks.retention")

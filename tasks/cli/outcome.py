@@ -45,9 +45,25 @@ def _retention(figures: Figures) -> Iterator[str]:
         yield f"{told['action']:<6} {told['backup']}  {'; '.join(told['reasons'])}"
 
 
+def _enforce(figures: Figures) -> Iterator[str]:
+    if not (figures["diff"] or figures["unlasting"]):
+        yield "every setting is as wanted"
+    for each in figures["diff"]:
+        actual, wanted = (f'"{each[side]}"' for side in ("actual", "wanted"))
+        drifted = ", and was so before" if each["name"] in figures["drift"] else ""
+        was = "was" if "done" in figures else "is"
+        yield f"{each['name']} {was} {actual}, wanted {wanted}{drifted}"
+    if "done" in figures:
+        yield from (f"done  {command}" for command in figures["done"])
+        return
+    for number, each in enumerate(figures["plan"], 1):
+        yield f"would {number}. {each['step']}: {each['why']}"
+
+
 TOLD: dict[str, Callable[[Figures], Iterator[str]]] = {
     "tasks.backup": _backup,
     "tasks.drill": _drill,
+    "tasks.enforce": _enforce,
     "tasks.verify": _verify,
     "tasks.retention": _retention,
 }

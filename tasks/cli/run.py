@@ -47,6 +47,7 @@ TASKS: dict[str, frozenset[str]] = {
     "backup": frozenset(),
     "verify": frozenset(),
     "drill": frozenset({"backup"}),
+    "enforce": frozenset({"dry_run"}),
     "retention": frozenset({"dry_run"}),
 }
 """The tasks there are, and what each can be asked for beside its target."""
@@ -60,12 +61,12 @@ UNTOLD = {"died": WorkerLost("the worker died").as_dict(), "cancelled": STOPPED.
 @click.argument("target")
 @click.option("--detach", is_flag=True, help="Send it, print its id, and do not wait.")
 @click.option("--inline", is_flag=True, help="Do it in this process; needs no worker.")
-@click.option("--dry-run/--no-dry-run", default=False, help="retention: only tell what would be done, and why.")
+@click.option("--dry-run/--no-dry-run", default=False, help="enforce, retention: only tell what would be done.")
 @click.option("--backup", metavar="ID", help="drill: another backup than the newest.")
 @json_option
 @errors_told
 def run(task: str, target: str, detach: bool, inline: bool, as_json: bool, **given: Any) -> None:
-    """Run TASK (backup, verify, drill, retention) on TARGET now, and follow it."""
+    """Run TASK (backup, verify, drill, enforce, retention) on TARGET now, and follow it."""
     if detach and inline:
         raise click.UsageError("--detach and --inline exclude each other.")
     options = _options(task, given)

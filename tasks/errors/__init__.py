@@ -22,6 +22,13 @@ from tasks.errors.ending import (
     SlotCommitted,
     Unexpected,
 )
+from tasks.errors.persistence import (
+    AofFoundOff,
+    AofUnproven,
+    PersistenceUnkept,
+    PersistenceUnlasting,
+    SettingUnknown,
+)
 from tasks.errors.recovery import (
     DirectoryInUse,
     DrillFailed,
@@ -116,6 +123,8 @@ __all__ = [
     "USAGE_EXIT",
     "AgeCorrupt",
     "AgeHeaderInvalid",
+    "AofFoundOff",
+    "AofUnproven",
     "BackupMismatch",
     "BackupUnknown",
     "BucketMissing",
@@ -145,6 +154,8 @@ __all__ = [
     "ObjectExists",
     "ObjectMissing",
     "Paused",
+    "PersistenceUnkept",
+    "PersistenceUnlasting",
     "RdbTooNew",
     "RedkeepError",
     "ReplicaStale",
@@ -167,6 +178,7 @@ __all__ = [
     "ServerSaving",
     "ServerUnreachable",
     "ServerUnsupported",
+    "SettingUnknown",
     "SettingsInvalid",
     "SettingsLeft",
     "SettingsMissing",

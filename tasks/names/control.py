@@ -70,3 +70,7 @@ class Keys:
     def paused(self, target: str) -> str:
         """Tasks of a target that the schedule must not start, a hash of task to reason."""
         return f"{self.namespace}:paused:{target}"
+
+    def enforced(self, target: str) -> str:
+        """The persistence settings that were last seen or made right there, a hash of name to value."""
+        return f"{self.namespace}:enforced:{target}"

@@ -107,6 +107,20 @@ class Wire:
             found |= dict(zip(texts[::2], texts[1::2], strict=True))
         return found
 
+    @property
+    def is_here(self) -> bool:
+        """It answers from this very host, as far as the addresses tell."""
+        socket = self._connection._sock
+        here, there = socket.getsockname(), socket.getpeername()
+        return not isinstance(here, tuple) or here[0] == there[0]
+
+    @property
+    def cli(self) -> str:
+        """How an operator speaks to it; the password is theirs to add."""
+        if self.shown.startswith("unix:"):
+            return f"redis-cli -s {self.shown.removeprefix('unix://')}"
+        return f"redis-cli -u {self.shown}"
+
     def local_address(self) -> str:
         """The address of this host that the server sees us by; of loopback, over a unix socket."""
         here = self._connection._sock.getsockname()

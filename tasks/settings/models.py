@@ -181,13 +181,50 @@ class Encryption(Table):
         return self.recipients if isinstance(self.recipients, list) else []
 
 
+_CONFIG_NAME = re.compile(r"[a-z][a-z0-9-]{1,63}")
+_NOT_OURS = {
+    **dict.fromkeys(("save", "appendonly", "appendfsync"), "it has a field of its own in [target.persistence]"),
+    **dict.fromkeys(
+        ("requirepass", "masterauth", "primaryauth", "masteruser", "primaryuser", "user", "aclfile"),
+        "redkeep sets no passwords and no users",
+    ),
+    **dict.fromkeys(("tls-key-file-pass", "tls-client-key-file-pass"), "redkeep sets no passwords and no users"),
+    **dict.fromkeys(
+        ("dir", "dbfilename", "appendfilename", "appenddirname", "replicaof", "slaveof"),
+        "it says where the data is, and changing it on a running server loses sight of that",
+    ),
+}
+"""CONFIG names that [target.persistence.config] does not take, and why."""
+
+
 class Persistence(Table):
+    """What `enforce` keeps true. `config` holds further settings by their CONFIG name; what the server knows of them
+    shows when it is asked."""
+
     enforce: Literal["report", "apply"] = "report"
     schedule: Schedule = "17 * * * *"
     save: str = ""
     appendonly: Literal["yes", "no"] = "yes"
     appendfsync: Literal["always", "everysec", "no"] = "everysec"
     config: dict[str, str] = Field(default={}, repr=False)
+
+    @field_validator("save")
+    @classmethod
+    def _points(cls, value: str) -> str:
+        words = value.split()
+        if len(words) % 2 or not all(word.isdecimal() and int(word) > 0 for word in words):
+            raise ValueError('save points are pairs of seconds and changes, like "900 1 300 10", or "" for none')
+        return value
+
+    @field_validator("config")
+    @classmethod
+    def _takeable(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if name in _NOT_OURS:
+                raise ValueError(f"{name} does not belong here: {_NOT_OURS[name]}")
+            if not _CONFIG_NAME.fullmatch(name):
+                raise ValueError(f"{name[:64]!r} is not the name of a setting, like no-appendfsync-on-rewrite")
+        return value
 
 
 class Guard(Table):

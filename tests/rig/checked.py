@@ -20,7 +20,7 @@ __all__ = ["SERVING", "Installation", "enlisted", "found", "installation", "rows
 Installation = Callable[..., Settings]
 """``installed((old text, new text), ...)`` changes the settings file and loads it."""
 
-SERVING = {"backup@here": ["backup"], "others@here": ["drill", "housekeeping"], "celerybeat@here": []}
+SERVING = {"backup@here": ["backup", "rewrite"], "others@here": ["drill", "housekeeping"], "celerybeat@here": []}
 
 
 @contextmanager

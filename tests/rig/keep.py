@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from rig.nobody import as_nobody
 from tasks import job, settings
 from tasks.backup import backup
 from tasks.control import connect
+from tasks.enforce import enforce
 from tasks.errors import RedkeepError, RunUnknown
 from tasks.job import Again, Job, Ticket
 from tasks.manifest import Manifest, public_key_of
@@ -43,10 +44,12 @@ from tasks.verify import verify
 
 __all__ = ["Attempt", "Keep", "as_nobody", "eventually"]
 
+AS_IT_STARTS = {"appendonly": "no"}
+"""[target.persistence] that is content with a server as the rig starts it."""
 ROOT = Path(__file__).parents[2]
-TASK = "tasks.backup"
 VERBS: dict[str, Callable[[Job, settings.Settings, settings.Target], None]] = {
     "backup": backup,
+    "enforce": enforce,
     "retention": retention,
     "verify": verify,
 }
@@ -87,6 +90,7 @@ class Keep:
         behind: endpoint by which a test looks at the store behind redkeep's back, where ``endpoint_url`` fails.
         recipients: how many age keys; 0 ships in the clear.
         control: more of [control]. backup: of [target.backup].
+        persistence: of [target.persistence].
         proving: it has the identities as well, and trusts its own signer.
     """
 
@@ -103,6 +107,7 @@ class Keep:
         recipients: int = 1,
         control: dict[str, str] | None = None,
         proving: bool = False,
+        persistence: Mapping[str, Any] = AS_IT_STARTS,
         **backup: Any,
     ) -> None:
         self.folder = folder
@@ -133,6 +138,7 @@ class Keep:
         target = {"name": "main", "url": url} | ({"data_dir": str(data_dir)} if data_dir else {})
         text = "".join(f"[{name}]\n{_toml(table)}\n" for name, table in tables.items())
         text += f"[[target]]\n{_toml(target)}\n[target.backup]\n{_toml(backup)}\n"
+        text += f"[target.persistence]\n{_toml(persistence)}\n"
         self.config_path.write_text(text)
         self.settings = settings.load(self.config_path)
         self.target = settings.target_of(self.settings, "main")
@@ -170,10 +176,10 @@ class Keep:
         record = self.record(ticket.run_id)
         return Attempt(ticket.run_id, record.state, error, record, self.manifest_of(ticket.run_id))
 
-    def attempt_if_free(self, run_id: str) -> Attempt | None:
+    def attempt_if_free(self, run_id: str, task: str = "backup") -> Attempt | None:
         """The same; None while the record still counts an earlier attempt as alive."""
         try:
-            return self.attempt(run_id)
+            return self.attempt(run_id, task=task)
         except Again:
             return None
 
@@ -190,12 +196,12 @@ class Keep:
         threading.Thread(target=run, daemon=True).start()
         return future
 
-    def process(self, run_id: str) -> subprocess.Popen[bytes]:
+    def process(self, run_id: str, task: str = "backup") -> subprocess.Popen[bytes]:
         """The same in a process of its own, which a test may kill."""
         script = "import sys; from rig.keep import run_here; run_here(*sys.argv[1:])"
         python_path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
         return subprocess.Popen(
-            [sys.executable, "-c", script, str(self.config_path), run_id],
+            [sys.executable, "-c", script, str(self.config_path), run_id, task],
             env=os.environ | {"PYTHONPATH": python_path},
             stdin=subprocess.DEVNULL,
         )
@@ -272,11 +278,12 @@ class Keep:
             client.close()
 
 
-def run_here(config: str, run_id: str) -> None:
+def run_here(config: str, run_id: str, task: str) -> None:
     """What :meth:`Keep.process` runs."""
     loaded = settings.load(Path(config))
     target = settings.target_of(loaded, "main")
-    job.run(lambda each: backup(each, loaded, target), Ticket(run_id, TASK, "main", by="test"), loaded, target)
+    ticket = Ticket(run_id, f"tasks.{task}", "main", by="test")
+    job.run(lambda each: VERBS[task](each, loaded, target), ticket, loaded, target)
 
 
 def eventually(holds: Callable[[], Any], *, within: float = 20.0) -> Any:
@@ -288,7 +295,7 @@ def eventually(holds: Callable[[], Any], *, within: float = 20.0) -> Any:
     return found
 
 
-def _toml(table: dict[str, Any]) -> str:
+def _toml(table: Mapping[str, Any]) -> str:
     return "".join(f"{name} = {_value(value)}\n" for name, value in table.items())
 
 

@@ -52,6 +52,7 @@ class RedisServer:
         unix_socket: listen on :attr:`socket_path` as well.
         umask: of the process; Debian's unit says ``0o007``, the official image ``0o077``. -1 leaves ours.
         config_file: False starts it from the command line alone, where ``CONFIG REWRITE`` cannot work.
+        arguments: flags after the configuration file, which win over it.
         wait_loaded: False returns as soon as it answers at all, be it with LOADING.
         rdb: a file to start from, linked or copied to ``dump.rdb``.
         config: any directive, ``appendonly="yes"``; an underscore stands for a hyphen. Where nothing is said,
@@ -73,6 +74,7 @@ class RedisServer:
         unix_socket: bool = False,
         umask: int = -1,
         config_file: bool = True,
+        arguments: Sequence[str] = (),
         wait_loaded: bool = True,
         rdb: Path | None = None,
         **config: Value,
@@ -85,6 +87,7 @@ class RedisServer:
         self.password = password
         self.process: subprocess.Popen[bytes] | None = None
         self._umask = umask
+        self._arguments = arguments
         self._wait_loaded = wait_loaded
         self._clients: list[redis.Redis] = []
         self._port = ReservedPort()
@@ -236,7 +239,7 @@ class RedisServer:
         # The port is an argument even beside a file: it is what another attempt changes, and arguments win.
         command = [str(self.binary)]
         command += [str(self.config_path)] if self.config_path is not None else as_arguments(self._config)
-        command += ["--port", str(self.port)]
+        command += [*self._arguments, "--port", str(self.port)]
         with self._log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 dying_with_us(command),

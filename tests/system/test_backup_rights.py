@@ -15,7 +15,8 @@ from tasks.errors import ServerDenied, SnapshotCorrupt
 
 MakeKeep = Callable[..., Keep]
 PAGE = Path(__file__).parents[2] / "docs" / "permissions.md"
-RULES = dict(re.findall(r"^```acl ([a-z ]+)\nACL SETUSER redkeep ([^\n]+)\n```$", PAGE.read_text(), flags=re.M))
+_RULES = re.findall(r"^```acl ([a-z ]+)\nACL SETUSER redkeep ([^\n]+)\n```$", PAGE.read_text(), flags=re.M)
+RULES = {kind: rules for kind, rules in _RULES if not kind.startswith("enforce")}
 SOURCES = {
     "follow": {"source": "follow"},
     "follow keep": {"source": "follow", "server_compression": "keep"},

@@ -36,7 +36,7 @@ def test_no_password_has_any_part_in_it() -> None:
     for one, other in [("redis://u:one@db1", "redis://u:other@db1"), ("redis://:one@db1", "redis://db1")]:
         assert on(url=one) == on(url=other)
         assert roster.digests(settings(one)) == roster.digests(settings(other))
-    config = [{"persistence": {"config": {"masterauth": secret}}} for secret in ("one", "other")]
+    config = [{"persistence": {"config": {"proc-title-template": secret}}} for secret in ("one", "other")]
     assert on(**config[0]) == on(**config[1])
 
 

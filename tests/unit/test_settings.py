@@ -117,7 +117,7 @@ def test_no_secret_shows_in_any_form_of_the_settings() -> None:
     text = text.replace("redis://127.0.0.1:6390/0", f"rediss://:{PASSWORD}@h")
     text = text.replace("hooks.example/1", f"hooks.example/{PASSWORD}")
     text = text.replace("hooks.example/2", f"{PASSWORD}.example")
-    text = text.replace('no-appendfsync-on-rewrite = "no"', f'masterauth = "{PASSWORD}"')
+    text = text.replace('no-appendfsync-on-rewrite = "no"', f'proc-title-template = "{PASSWORD}"')
     found = read(text)
     for shown in (repr(found), str(found), repr(found.control), f"{found.target[0]}", repr(found.alerts)):
         assert PASSWORD not in shown

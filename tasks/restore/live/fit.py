@@ -11,7 +11,7 @@ from tasks.restore.memory import available_here, needed_for
 from tasks.restore.reader import check_loads, reader_of
 from tasks.server import Server, parse_keyspace
 
-__all__ = ["CLIENT", "Fit", "cli_of", "fit"]
+__all__ = ["CLIENT", "Fit", "fit"]
 
 CLIENT = "redkeep-restore"
 """How our connection is named there for as long as we work, so that a second restore sees it."""
@@ -71,18 +71,11 @@ def check_alone(server: Server) -> None:
         raise RestoreBusy(f"another restore into {server.shown} is at work")
 
 
-def cli_of(server: Server) -> str:
-    """How an operator speaks to that server; the password is theirs to add."""
-    if server.shown.startswith("unix:"):
-        return f"redis-cli -s {server.shown.removeprefix('unix://')}"
-    return f"redis-cli -u {server.shown}"
-
-
 def _check_left(server: Server) -> None:
     if server.config("masterauth").get("masterauth", "").startswith(RESTORE_MARK):
         raise RestoreUnfit(
             f"an earlier restore into {server.shown} was killed and has left it behind",
-            hint=f"Free it first: {cli_of(server)} REPLICAOF NO ONE; then CONFIG SET masterauth to what it was.",
+            hint=f"Free it first: {server.cli} REPLICAOF NO ONE; then CONFIG SET masterauth to what it was.",
         )
 
 
@@ -121,15 +114,11 @@ def _check_memory(server: Server, manifest: Manifest, *, swap: bool, force: bool
     if limit and needed > limit:
         raise MemoryShort(f"the data set needs about {_mib(needed)}, and {server.shown} has maxmemory {_mib(limit)}")
     total = int(memory.get("total_system_memory", 0))
-    free = available_here() if _is_here(server) else max(total - int(memory.get("used_memory_rss", used)), 0)
+    free = available_here() if server.is_here else max(total - int(memory.get("used_memory_rss", used)), 0)
     extra = needed if swap else max(needed - used, 0)
     if total and extra > free:
         both = "beside the old data" if swap else "in place of the old data"
         raise MemoryShort(f"{server.shown} needs about {_mib(extra)} more {both}, and its host has {_mib(free)} free")
-
-
-def _is_here(server: Server) -> bool:
-    return server.local_address() in ("127.0.0.1", "::1")
 
 
 def _warnings(server: Server, *, swap: bool) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from tasks.errors import RedkeepError, SettingsLeft
-from tasks.restore.live.fit import Fit, cli_of
+from tasks.restore.live.fit import Fit
 from tasks.server import Server
 
 __all__ = ["Loan"]
@@ -33,7 +33,7 @@ class Loan:
         found = server.config(*wanted)
         self._was = {name: found[name] for name, value in wanted.items() if found.get(name, value) != value}
         self._terms = {name: wanted[name] for name in self._was}
-        self._cli = cli_of(server)
+        self._cli = server.cli
 
     @property
     def remedy(self) -> list[str]:

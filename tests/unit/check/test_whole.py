@@ -31,6 +31,7 @@ def test_where_all_is_well_nothing_fails(installed: Installation) -> None:
         ("workers", "ok"),
         ("workers", "ok"),
         ("workers", "ok"),
+        ("workers", "ok"),
     ]
 
 

@@ -28,7 +28,8 @@ def test_another_queue_to_which_the_schedule_sends_is_only_warned_of(installed: 
     assert [each.told for each in seen if each.level == "fail"] == []
     warned = [each for each in seen if each.what == "workers" and each.level == "warn"]
     assert [(each.told, each.remedy) for each in warned] == [
-        ("no worker serves queue housekeeping, to which the schedule sends", "redkeep worker housekeeping")
+        (f"no worker serves queue {queue}, to which the schedule sends", f"redkeep worker {queue}")
+        for queue in ("housekeeping", "rewrite")
     ]
 
 

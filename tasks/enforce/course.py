@@ -1,0 +1,126 @@
+"""The steps of a plan, each carried out and proven before the next."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from tasks.enforce.facts import Facts
+from tasks.enforce.memory import Memory
+from tasks.enforce.plan import Do, Plan, Step, plan, unlasting
+from tasks.enforce.survey import look
+from tasks.errors import AofUnproven, RedkeepError, ServerRefused
+from tasks.job import Job
+from tasks.server import POLL, Server
+from tasks.settings import Target
+
+__all__ = ["Course"]
+
+PHASES: dict[Do, str] = {"rewrite the file": "config rewrite", "set": "config set", "switch AOF on": "aof"}
+
+
+class _FileRefused(Exception):
+    """The server cannot write its own file, or writes it in vain."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """One plan after another on one server, until one is through."""
+
+    job: Job
+    server: Server
+    target: Target
+    wanted: Mapping[str, str]
+    memory: Memory
+
+    def run(self, planned: Plan) -> Plan:
+        """Carry the plan out; where the server turns out not to be able to write its own file, the plan without that.
+
+        Returns:
+            the plan that was carried out.
+
+        Raises:
+            AofUnproven: AOF could not be switched on; it is off as before.
+            RedkeepError: what else stood in the way. Each step leaves the server with a way to persist that
+                survives a restart, so the next run goes on from wherever this one came to.
+        """
+        while True:
+            try:
+                for step in planned.steps:
+                    self.job.prove()
+                    with self.job.phase(PHASES[step.do]):
+                        self._take(step)
+            except _FileRefused as refused:
+                facts = replace(self._look(), refused=str(refused))
+                planned = plan(self.wanted, facts, self.memory.recall())
+            else:
+                return planned
+
+    def _take(self, step: Step) -> None:
+        match step.do:
+            case "rewrite the file":
+                self._rewrite_file()
+            case "set":
+                self.server.ask("CONFIG", "SET", step.name, step.value)
+            case "switch AOF on":
+                self._switch_on()
+        self.job.figures["done"] = [*self.job.figures.get("done", []), step.command]
+
+    def _look(self) -> Facts:
+        return look(self.server, self.target, self.wanted)
+
+    def _rewrite_file(self) -> None:
+        """CONFIG REWRITE, and the file read again where it can be: an answer of OK proves little."""
+        try:
+            self.server.ask("CONFIG", "REWRITE")
+        except ServerRefused as error:
+            raise _FileRefused(f"the server cannot write its own file ({error.detail})") from None
+        facts = self._look()
+        if left := list(unlasting(self.wanted, facts)):
+            told = f"{facts.config_file} still says otherwise of {', '.join(left)} after CONFIG REWRITE"
+            raise _FileRefused(f"{told}; see whether it includes another file") from None
+
+    # -- AOF --------------------------------------------------------------------------------------------------
+
+    def _switch_on(self) -> None:
+        """AOF on, and its first rewrite waited for: until that is proven, the save points are all there is."""
+        try:
+            self.server.ask("CONFIG", "SET", "appendonly", "yes")
+        except ServerRefused as error:  # the fork failed, or its file could not be opened: nothing has changed
+            raise AofUnproven(f"{self.server.shown} could not switch AOF on", detail=error.detail) from None
+        for state in self._states():
+            self.job.checkpoint()
+            if _proven(state):
+                break
+            if _failed(state):
+                self._switch_off_again()
+        self.memory.note({"appendonly": "yes"})
+
+    def _states(self) -> Iterator[dict[str, str]]:
+        while True:
+            yield self.server.info("persistence")
+            time.sleep(POLL)
+
+    def _switch_off_again(self) -> None:
+        """There never was a whole AOF, so nothing is lost; left on, the server would fork again and again."""
+        error = AofUnproven(f"the first AOF rewrite of {self.server.shown} failed")
+        try:
+            self.server.ask("CONFIG", "SET", "appendonly", "no")
+        except RedkeepError as second:
+            error.hint = f"It was left on ({second}): see to the server's disk, then CONFIG SET appendonly no there."
+        raise error
+
+
+def _proven(state: Mapping[str, str]) -> bool:
+    """The first rewrite has ended well. Its status alone says "ok" before there was any."""
+    return (
+        state.get("aof_rewrite_in_progress") == state.get("aof_rewrite_scheduled") == "0"
+        and state.get("aof_last_bgrewrite_status") == "ok"
+        and int(state.get("aof_last_rewrite_time_sec", -1)) >= 0
+        and int(state.get("aof_base_size", 0)) > 0
+    )
+
+
+def _failed(state: Mapping[str, str]) -> bool:
+    return state.get("aof_last_bgrewrite_status") == "err" and state.get("aof_rewrite_in_progress") == "0"

@@ -1,0 +1,80 @@
+"""Looks at a server: asked of it, and read where this machine shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tasks.enforce import start
+from tasks.enforce.facts import AofFiles, Facts
+from tasks.enforce.host import Process, aof_files, process_of
+from tasks.server import Server
+from tasks.settings import Target
+
+__all__ = ["CONTEXT", "look"]
+
+CONTEXT = (
+    "no-appendfsync-on-rewrite",
+    "aof-timestamp-enabled",
+    "auto-aof-rewrite-percentage",
+    "auto-aof-rewrite-min-size",
+    "aof-use-rdb-preamble",
+)
+"""Settings that a reader of the record wants to see, wanted or not."""
+PLACE = ("dir", "appendfilename", "appenddirname")
+
+
+def look(server: Server, target: Target, wanted: Iterable[str]) -> Facts:
+    """Everything at once; changes nothing. Raises what an answer of the server means (ServerDenied and so on)."""
+    names = [*dict.fromkeys([*wanted, "appendonly", *CONTEXT])]
+    info = server.info("server") | server.info("persistence")
+    found = server.config(*names, *PLACE, *start.USUAL)
+    process = process_of(server, info)
+    file, unread = _file(process, info.get("config_file", ""))
+    others = sorted(set(file or {}) - start.APART.union(names))
+    aof, blind = _aof(process, target.data_dir, found)
+    on = info.get("aof_enabled") == "1"
+    return Facts(
+        cli=server.cli,
+        run_id=info["run_id"],
+        actual={name: found[name] for name in names if name in found},
+        config_file=info.get("config_file", ""),
+        file=None if file is None else start.SILENT | file,
+        unread=unread,
+        strangers=start.strangers(file or {}, server.config(*others), names),
+        flags=start.flags(process.cmdline, info.get("config_file", ""), found) if process else "unseen",
+        aof_on=on,
+        # turning it on in mid-life takes a rewrite, and that counts its seconds
+        since_start=on and info.get("aof_last_rewrite_time_sec") == "-1" and info.get("aof_rewrite_in_progress") == "0",
+        aof=aof,
+        blind=blind,
+    )
+
+
+def _file(process: Process | None, path: str) -> tuple[dict[str, str] | None, str]:
+    """What the server's file says; or None, and why it is not known."""
+    if not path:
+        return None, "the server was started without a configuration file"
+    if process is None:
+        return None, "the server's process cannot be seen from here"
+    try:
+        text = process.path(path).read_text()
+        return start.said(start.directives(text, lambda pattern: process.texts(path, pattern))), ""
+    except (OSError, UnicodeError) as error:
+        return None, f"{path} cannot be read from here: {_reason(error)}"
+
+
+def _aof(process: Process | None, data_dir: Path | None, config: Mapping[str, str]) -> tuple[AofFiles | None, str]:
+    """The AOF in the server's directory, and why nobody can look there."""
+    folder = data_dir or (process.path(config["dir"]) if process else None)
+    if folder is None:
+        return None, "the server's directory cannot be seen from here (no data_dir is set)"
+    try:
+        next(folder.iterdir(), None)  # a folder that may be entered but not listed shows too little
+        return aof_files(folder, config), ""
+    except OSError as error:
+        return None, f"{folder} cannot be read: {_reason(error)}"
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    return (error.strerror or "").lower() if isinstance(error, OSError) else "not UTF-8"
