@@ -28,13 +28,23 @@ class Seen:
 
     def __init__(self) -> None:
         self.ends: dict[str, str] = {}
+        self.took: dict[str, list[tuple[str, float]]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
             self.ends[report.nodeid] = report.outcome
+            self.took[report.nodeid] = [(name, float(str(seconds))) for name, seconds in report.user_properties]
 
     def of(self, row: Row) -> Counter[str]:
         return Counter(end for node, end in self.ends.items() if fits(node, row))
+
+    def measured(self, row: Row) -> str:
+        """What the row's tests measured, the longest of each kind."""
+        longest: dict[str, float] = {}
+        for node, took in self.took.items():
+            for name, seconds in took if fits(node, row) else ():
+                longest[name] = max(longest.get(name, 0.0), seconds)
+        return "".join(f"; {name} after {seconds:.0f} s" for name, seconds in longest.items())
 
 
 def files() -> list[str]:
@@ -47,7 +57,7 @@ def table(seen: Seen) -> str:
     for row in ROWS:
         ends = seen.of(row)
         held, all_ = ends["passed"], sum(ends.values())
-        told = f"held, {held} of {all_}" if held == all_ and all_ else f"**{held} of {all_}**"
+        told = (f"held, {held} of {all_}" if held == all_ and all_ else f"**{held} of {all_}**") + seen.measured(row)
         lines.append(f"| {row.to} | {row.fault} | {row.how} | {row.promise} | {told} |")
     return "\n".join(lines)
 

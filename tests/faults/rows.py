@@ -156,6 +156,7 @@ ROWS = (
             "system/test_backup_faults.py::test_a_worker_killed_right_after",
             "system/test_source_follow.py::test_a_worker_killed_right_after",
             "unit/test_job_again.py::test_after_a_kill",
+            "system/test_frame_faults.py::test_at_default_settings",
         ),
     ),
     Row(
@@ -167,10 +168,18 @@ ROWS = (
     ),
     Row(
         "any run",
+        "the whole machine stands still for longer than every lease, and goes on",
+        "SIGSTOP and SIGCONT of a worker's whole process group under a running broker",
+        "another worker takes the run over; the first one stops when it wakes up; " + ONE,
+        ("system/test_frame_faults.py::test_a_machine",),
+    ),
+    Row(
+        "any run",
         "a worker is told to end",
         "SIGTERM in the middle",
         "it ends what it is at, or gives the message back",
         (
+            "system/test_frame_faults.py::test_a_worker_told_to_end",
             "system/test_frame_workers.py::test_a_worker_that_is_asked",
             "unit/test_job_alone.py::test_a_worker_told_to_go",
         ),
@@ -189,6 +198,13 @@ ROWS = (
         "kill -9 and restart with and without its data, at the beginning, in the middle, at the end",
         "the run goes on, or stops before its commit and begins anew",
         ("unit/test_job_again.py::test_a_control_redis", "unit/test_job_again.py::test_an_end_that_cannot"),
+    ),
+    Row(
+        "any run",
+        "the broker is restarted, or its connections are cut",
+        "kill -9 and restart; a TCP proxy that resets them all",
+        "the run goes on or is delivered again, the worker takes the next message; " + ONE,
+        ("system/test_frame_faults.py::test_a_broker",),
     ),
     Row(
         "any run",

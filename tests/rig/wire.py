@@ -69,6 +69,11 @@ class Wire:
         """Once: reset the connection on which the client sends these bytes, after so many bytes of answer to them."""
         self._cuts.append((words, count))
 
+    def cut_all(self) -> None:
+        """Reset every connection that there is now; new ones are passed on."""
+        for link in self._links:
+            link.cut()
+
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
         return self
