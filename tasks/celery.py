@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import sys
 import uuid
 from collections.abc import Callable
@@ -73,6 +74,10 @@ VERBS: dict[str, Verb] = {
 
 RETENTION_EXPIRES = 86_400
 """Seconds after which the schedule's own retention has been at it."""
+
+NICE = 10
+"""A pool child's niceness: where processors are scarce it gets a tenth of what the server gets, which is still enough
+for its heartbeats. Linux gives its reads a lower priority for it as well (ioprio_set(2))."""
 
 
 # -- tasks -------------------------------------------------------------------------------------------------
@@ -227,6 +232,12 @@ def _close(run_id: str, state: str, error: RedkeepError, when: tuple[str, ...]) 
         Records(client, current().control).close(run_id, state, error.as_dict(), when=when)
     finally:
         client.close()
+
+
+@signals.worker_process_init.connect
+def _stand_back(**_: Any) -> None:
+    """Whoever works here leaves the processors to the server under care, to its saving child, and to the site."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 @signals.worker_ready.connect

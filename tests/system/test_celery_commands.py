@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -127,6 +128,12 @@ def test_report_and_inspect_answer(keep: Keep) -> None:
     assert json.loads(ping.out)["checkout@here"] == {"ok": "pong"}
     conf = json.loads(celery(keep, "inspect", "-d", "checkout@here", "conf", "--json").out)["checkout@here"]
     assert conf["task_acks_late"] is True
+
+
+def test_the_process_that_works_leaves_the_processors_to_the_server(keep: Keep) -> None:
+    stats = json.loads(celery(keep, "inspect", "-d", "checkout@here", "stats", "--json").out)["checkout@here"]
+    (child,) = stats["pool"]["processes"]
+    assert os.getpriority(os.PRIO_PROCESS, child) >= 10
 
 
 def test_a_queue_that_is_misspelled_is_an_error(keep: Keep) -> None:
