@@ -37,10 +37,12 @@ from tasks.stream import age, seal, stages_of
 from tasks.stream.meter import Meter, RdbMeter
 from tasks.stream.shape import owned
 from tasks.stream.source import Snapshot, open_snapshot
-from tasks.stream.spool import spool
+from tasks.stream.spool import ahead, spool
 
 __all__ = ["backup"]
 
+AHEAD = 4
+"""Chunks of 1 MiB that each thread may be ahead of the next."""
 SPOOL_MEMORY = 32 * 2**20
 """Bytes of a sealed stream that wait in memory before the rest waits on disk."""
 
@@ -161,7 +163,11 @@ def _look_at_settings(job: Job, server: Server, target: Target) -> None:
 
 
 def _ship(job: Job, snapshot: Snapshot, store: Store, key: str, compression: str, recipients: list[str]) -> Shipment:
-    """The snapshot's bytes through the stages into one object, measured before and after."""
+    """The snapshot's bytes through the stages into one object, measured before and after.
+
+    Reading and measuring, sealing, and sending have a thread each: the child writes faster than one core can do all of
+    it, and what is left when it has ended is done on two.
+    """
 
     def report(size: int) -> None:
         job.checkpoint()
@@ -171,10 +177,11 @@ def _ship(job: Job, snapshot: Snapshot, store: Store, key: str, compression: str
     plaintext = RdbMeter(checksum_off=snapshot.checksum_off, on_bytes=report)
     sealed = Meter()
     chunks = plaintext.through(snapshot.chunks)
+    chunks = ahead(chunks, AHEAD)
     chunks = seal(chunks, compression, recipients)
+    # a slow store must not hold the server's child, see stream/source/sync.py
+    chunks = spool(chunks, SPOOL_MEMORY) if snapshot.kind == "stream" else ahead(chunks, AHEAD)
     chunks = sealed.through(chunks)
-    if snapshot.kind == "stream":  # a slow store must not hold the server's child, see stream/source/sync.py
-        chunks = spool(chunks, SPOOL_MEMORY)
     job.writes(key)
     with job.phase("ship"), owned(chunks):
         try:

@@ -14,10 +14,11 @@ from rig.saving import await_quiet, fill_slow, forks, is_saving, settings_are_ba
 from rig.whole import assert_whole
 from rig.wire import Wire
 
-from tasks.errors import RunCancelled, SaveFailed, ServerUnreachable
+from tasks.errors import RunCancelled, SaveFailed, ServerUnreachable, SnapshotTruncated
 from tasks.server import Server
 from tasks.stream.meter import RdbMeter
 from tasks.stream.source import Snapshot, open_snapshot
+from tasks.stream.spool import ahead
 
 MakeKeep = Callable[..., Keep]
 
@@ -56,6 +57,18 @@ def test_bytes_arrive_before_the_save_has_ended(redis_server: RedisServer) -> No
     assert snapshot.exact
     assert snapshot.fork_usec
     assert snapshot.seconds > 0.3
+
+
+def test_a_save_that_nobody_wants_any_more_is_not_awaited(redis_server: RedisServer) -> None:
+    fill_slow(redis_server, 30)
+    with following(redis_server) as snapshot:
+        reader = ahead(snapshot.chunks, 1)
+        next(reader)
+        snapshot.abandon()
+        with pytest.raises(SnapshotTruncated, match="nobody wants"):
+            list(reader)
+        assert is_saving(redis_server)
+    slow_down(redis_server, 0)
 
 
 def test_what_is_written_after_the_fork_is_in_the_next_backup(any_redis: RedisServer, keep: MakeKeep) -> None:

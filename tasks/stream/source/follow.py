@@ -13,6 +13,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from threading import Event
 from typing import BinaryIO
 
 from tasks.errors import (
@@ -21,6 +22,7 @@ from tasks.errors import (
     ServerRefused,
     ServerSaving,
     ServerUnreachable,
+    SnapshotTruncated,
     SnapshotUnproven,
 )
 from tasks.server import POLL, Checkpoint, Server, parse_info, parse_keyspace
@@ -53,6 +55,7 @@ def follow(
         server.ask("CONFIG", "SET", "rdbcompression", compression)
     started, keyspace, stats = _begin_save(server, folder, uncompressed, patience, checkpoint)
     keys, expires = folder.wanted = parse_keyspace(keyspace)
+    given_up = Event()
     snapshot = Snapshot(
         kind="follow",
         keys=keys,
@@ -61,8 +64,15 @@ def follow(
         checksum_off=config["rdbchecksum"] == "no",
         expected_bytes=int(server.info("memory")["used_memory"]),
         fork_usec=int(stats["latest_fork_usec"]),
+        abandon=given_up.set,
     )
-    with _found(server, folder, checkpoint) as file, closing(_proven(file, folder, server, checkpoint)) as chunks:
+
+    def still_wanted() -> None:
+        checkpoint()
+        if given_up.is_set():
+            raise SnapshotTruncated(f"nobody wants the rest of the save of {server.shown}")
+
+    with _found(server, folder, checkpoint) as file, closing(_proven(file, folder, server, still_wanted)) as chunks:
         if folder.is_dump(file):  # too quick to catch; nor is it ours for sure, if the server has forked again
             snapshot.exact = server.info("stats")["total_forks"] == stats["total_forks"]
         snapshot.chunks = _timed(chunks, snapshot, started)
