@@ -7,12 +7,18 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from rig.redis_servers import FLAVOURS, RedisServer, binary, why_missing
 
 _FOREIGN = ("AWS_", "BOTO_", "CELERY_", "FLOWER_", "REDKEEP_", "XDG_")
 _NO_SKIPS = pytest.StashKey[bool]()
 _SKIPS = pytest.StashKey[list[str]]()
+
+
+# A machine that does other things as well is slow at times, and that proves nothing.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 # -- the machine's own settings stay out ------------------------------------------------------------------------------
