@@ -6,6 +6,7 @@ Vocabulary, no I/O
     names/         every key, queue, object key and id
     glob.py        Redis' own patterns, on bytes
     settings/      redkeep.toml, checked whole and early
+    guard/         may this server fork now? pure, with every reason
     manifest.py    what was saved, how it was sealed, where it lies; its presence is the commit
     facts.py       what is known of one key
     estimate.py    what a random sample says of the whole, and how far it may be off
@@ -20,9 +21,11 @@ Edges, each speaks to one outside thing
     rights.py      what each task asks of a server's user
     schedule.py    what beat sends, and to which queue
     logs.py        text or JSON, with run, task and target in each line
+    host.py        this machine: memory, swap, cgroups, disks
     server/        one Redis or Valkey under care
     discovery/     the Redis servers of this machine
     sample.py      a random sample of a server's keys
+    aof.py         its AOF's files
     checker.py     redis-check-rdb
     store/         an S3 bucket or a folder
     stream/        seal() and unseal(): the stages, and the sources a snapshot comes from
@@ -30,8 +33,10 @@ Edges, each speaks to one outside thing
 
 The frame around every verb
     job/           record -> slot -> lease -> call -> classify
+    gate.py        before every fork: the facts, the guard's verdict, recorded and obeyed
 
 Verbs
+    rewrite.py     guard, BGREWRITEAOF, followed and proven
     backup.py      snapshot -> seal -> store -> manifest
     restore/       manifest -> fetch -> unseal -> verify -> promote
     verify.py      the same way down, nothing promoted; its verdict is kept

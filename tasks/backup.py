@@ -28,6 +28,8 @@ from tasks.errors import (
     ServerDenied,
     SlotCommitted,
 )
+from tasks.gate import let_fork
+from tasks.guard import Fork
 from tasks.job import Job
 from tasks.manifest import Manifest, ObjectFacts, PlaintextFacts, ServerFacts, read_signing_key
 from tasks.server import Server
@@ -83,6 +85,7 @@ def backup(job: Job, settings: Settings, target: Target) -> None:
         server.check_role(accept_replica=wanted.replica == "accept")
         facts = server.facts()
         _look_at_settings(job, server, target)
+        let_fork(job, server, target, _fork_of(target), settings.control.patience)
         with job.phase("fork"):
             opened = open_snapshot(
                 server,
@@ -109,6 +112,11 @@ def backup(job: Job, settings: Settings, target: Target) -> None:
 
 
 # -- before ----------------------------------------------------------------------------------------------
+
+
+def _fork_of(target: Target) -> Fork:
+    """What the server is about to be asked for, as its settings say; `auto` may still have to stream."""
+    return "sync" if target.backup.source == "stream" or target.data_dir is None else "save"
 
 
 def _signing_key(settings: Settings) -> Ed25519PrivateKey | None:

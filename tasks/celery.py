@@ -28,6 +28,7 @@ from tasks import broker, control, job, logs, names, roster
 from tasks import drill as drill_verb
 from tasks import enforce as enforce_verb
 from tasks import retention as retention_verb
+from tasks import rewrite as rewrite_verb
 from tasks import verify as verify_verb
 from tasks.errors import ControlUnreachable, RedkeepError, RunCancelled, Unexpected, UnknownTarget, WorkerLost
 from tasks.records import Records
@@ -67,6 +68,7 @@ VERBS: dict[str, Verb] = {
     "tasks.drill": drill_verb.drill,
     "tasks.enforce": enforce_verb.enforce,
     "tasks.retention": retention_verb.retention,
+    "tasks.rewrite": rewrite_verb.rewrite,
     "tasks.verify": verify_verb.verify,
 }
 """What each task does; also for a process without a broker."""
@@ -112,6 +114,12 @@ def enforce(
 ) -> dict[str, Any]:
     """Keep a target's persistence settings what they must be."""
     return _conduct(task, target, slot, by, dry_run=dry_run)
+
+
+@app.task(bind=True, name="tasks.rewrite")
+def rewrite(task: Task[Any, Any], /, target: str, *, slot: str | None = None, by: str = "", **_: Any) -> dict[str, Any]:
+    """Have a target rewrite its AOF."""
+    return _conduct(task, target, slot, by)
 
 
 @app.task(bind=True, name="tasks.retention")

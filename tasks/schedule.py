@@ -56,6 +56,7 @@ def schedules_of(settings: Settings, target: Target) -> dict[str, str]:
     wanted = {
         "tasks.backup": target.backup.schedule,
         "tasks.enforce": target.persistence.schedule,
+        "tasks.rewrite": target.rewrite.schedule,
         "tasks.retention": "off" if target.backup.schedule == "off" else RETENTION,
         "tasks.verify": verify.schedule if verify else "off",
         "tasks.drill": drill.schedule if drill else "off",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,9 +26,12 @@ STYLE = {
     "failed": "red",
     "died": "red",
 }
+GUARD_STYLE = {"go": "green", "defer": "yellow", "refuse": "red"}
 MOMENTS = ("created", "started", "ended")
 COLUMNS = ("RUN", "SENT", "TASK", "TARGET", "OUTCOME", "TOOK>", "RDB>", "STORED>", "BY", "NOTE")
-BYTES = ("bytes", "stored_bytes", "cow_bytes")
+BYTES = ("bytes", "stored_bytes", "cow_bytes", "bytes_before", "bytes_after", "bytes_saved", "base_bytes")
+GUARD_COLUMNS = ("RUN", "SENT", "TASK", "TARGET", "GUARD", "FORK>", "COPIED>", "CHILD>", "DISK>", "OUTCOME", "NOTE")
+"""With --guard: each figure as it was expected, and as it came."""
 
 
 @contextmanager
@@ -59,22 +62,30 @@ def reach_control() -> None:
 @click.argument("target", required=False)
 @click.option("--task", type=click.Choice(sorted(QUEUES)), metavar="TASK", help="Only this task, like backup.")
 @click.option("--outcome", type=click.Choice([*sorted(FINAL), "queued", "waiting", "running"]))
+@click.option("--guard", is_flag=True, help="Only what forks: what the guard expected, beside what came.")
 @click.option("-n", "--limit", default=20, show_default=True, type=click.IntRange(1, 10_000))
 @json_option
 @errors_told
-def history(target: str | None, task: str | None, outcome: str | None, limit: int, as_json: bool) -> None:
+def history(
+    target: str | None, task: str | None, outcome: str | None, guard: bool, limit: int, as_json: bool
+) -> None:
     """Runs, newest first."""
     if target is not None:
         target_of(current(), target)
     named = f"tasks.{task}" if task else None
     with records() as kept:
         found = [run for run in kept.newest(target, named, limit=limit) if outcome in (None, run.state)]
+    if guard:
+        found = [run for run in found if "guard" in run.get("figures", {})]
     if as_json:
         emit([run.result() | {"sent": clock(run.moment("created"))} for run in found])
         return
     if not found:
         asked = target or task or outcome
         say("No such run." if asked else "No runs yet. Start one with `redkeep run backup TARGET`.")
+        return
+    if guard:
+        show_table(GUARD_COLUMNS, [_guard_row(run) for run in found], drop=("DISK", "SENT", "CHILD"))
         return
     show_table(COLUMNS, [_row(run) for run in found], drop=("BY", "RDB", "TOOK", "STORED"))
 
@@ -93,6 +104,29 @@ def _row(run: Record) -> list[Text | str]:
         size(figures.get("stored_bytes")),
         str(run.get("by", "")),
         note,
+    ]
+
+
+def _guard_row(run: Record) -> list[Text | str]:
+    figures, error = run.get("figures", {}), run.get("error") or {}
+
+    def both(name: str, told: Callable[[float | None], str], share: float = 1.0) -> str:
+        figure = figures.get(name)
+        came = told(None if figure is None else figure * share)
+        return f"{told(figures[f'expected_{name}'] * share)} / {came}"
+
+    return [
+        run.id[:8],
+        age(run.moment("created")),
+        str(run.get("task", "")).removeprefix("tasks."),
+        str(run.get("target", "")),
+        Text(figures["guard"], GUARD_STYLE[figures["guard"]]),
+        both("fork_usec", seconds, 1e-6),
+        both("cow_bytes", size),
+        both("seconds", seconds),
+        size(figures["expected_disk_bytes"]),
+        Text(run.state, STYLE.get(run.state, "")),
+        error.get("message", "") or "; ".join(figures.get("guard_warnings", [])),
     ]
 
 

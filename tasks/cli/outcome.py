@@ -60,10 +60,18 @@ def _enforce(figures: Figures) -> Iterator[str]:
         yield f"would {number}. {each['step']}: {each['why']}"
 
 
+def _rewrite(figures: Figures) -> Iterator[str]:
+    yield (
+        f"AOF {size(figures['bytes_before'])} -> {size(figures['bytes_after'])} in {seconds(figures['seconds'])}, "
+        f"fork {seconds(figures['fork_usec'] / 1e6)}, {size(figures['cow_bytes'])} copied; proof: {figures['proof']}"
+    )
+
+
 TOLD: dict[str, Callable[[Figures], Iterator[str]]] = {
     "tasks.backup": _backup,
     "tasks.drill": _drill,
     "tasks.enforce": _enforce,
     "tasks.verify": _verify,
     "tasks.retention": _retention,
+    "tasks.rewrite": _rewrite,
 }

@@ -49,6 +49,7 @@ TASKS: dict[str, frozenset[str]] = {
     "drill": frozenset({"backup"}),
     "enforce": frozenset({"dry_run"}),
     "retention": frozenset({"dry_run"}),
+    "rewrite": frozenset(),
 }
 """The tasks there are, and what each can be asked for beside its target."""
 STOPPED = RunCancelled("the run was cancelled")
@@ -66,7 +67,7 @@ UNTOLD = {"died": WorkerLost("the worker died").as_dict(), "cancelled": STOPPED.
 @json_option
 @errors_told
 def run(task: str, target: str, detach: bool, inline: bool, as_json: bool, **given: Any) -> None:
-    """Run TASK (backup, verify, drill, enforce, retention) on TARGET now, and follow it."""
+    """Run TASK (backup, verify, drill, enforce, retention, rewrite) on TARGET now, and follow it."""
     if detach and inline:
         raise click.UsageError("--detach and --inline exclude each other.")
     options = _options(task, given)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 from tasks.errors.ending import (
+    AofOff,
     DemoFailed,
     Paused,
     SlotCommitted,
@@ -66,7 +67,11 @@ from tasks.errors.run import (
 from tasks.errors.server import (
     DataDirForeign,
     DataDirUnreadable,
+    GuardDeferred,
+    GuardRefused,
     ReplicaStale,
+    RewriteFailed,
+    RewriteUnproven,
     SaveFailed,
     ServerAuthFailed,
     ServerDenied,
@@ -124,6 +129,7 @@ __all__ = [
     "AgeCorrupt",
     "AgeHeaderInvalid",
     "AofFoundOff",
+    "AofOff",
     "AofUnproven",
     "BackupMismatch",
     "BackupUnknown",
@@ -141,6 +147,8 @@ __all__ = [
     "DrillServerMissing",
     "FileExists",
     "FileUnwritable",
+    "GuardDeferred",
+    "GuardRefused",
     "IdentityMismatch",
     "IdentityMissing",
     "KeyInvalid",
@@ -166,6 +174,8 @@ __all__ = [
     "RestoreUnpersisted",
     "RestoreUnreached",
     "RetentionFrozen",
+    "RewriteFailed",
+    "RewriteUnproven",
     "RunCancelled",
     "RunUnknown",
     "SaveFailed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tasks.errors.root import RedkeepError, Skip
 
 __all__ = [
+    "AofOff",
     "DemoFailed",
     "Paused",
     "SlotCommitted",
@@ -25,6 +26,11 @@ class Paused(Skip):
 class DemoFailed(RedkeepError):
     code = 92
     hint = "The demo cleaned up after itself; call it again, and report it if it fails again."
+
+
+class AofOff(Skip):
+    code = 93
+    hint = "There is nothing to rewrite; `redkeep run enforce TARGET` turns AOF on, in the order that loses no data."
 
 
 class Unexpected(RedkeepError):

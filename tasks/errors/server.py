@@ -7,7 +7,11 @@ from tasks.errors.root import Deferral, RedkeepError
 __all__ = [
     "DataDirForeign",
     "DataDirUnreadable",
+    "GuardDeferred",
+    "GuardRefused",
     "ReplicaStale",
+    "RewriteFailed",
+    "RewriteUnproven",
     "SaveFailed",
     "ServerAuthFailed",
     "ServerDenied",
@@ -116,3 +120,30 @@ class ServerRefused(RedkeepError):
 class ReplicaStale(Deferral):
     code = 45
     hint = "The replica's link to its primary is down, so its data may be old; mend the link."
+
+
+class GuardDeferred(Deferral):
+    """A fork now would hurt the server or its machine; that may pass by itself."""
+
+    code = 46
+    hint = "It is tried again while its slot lasts; `redkeep check` shows what the guard sees."
+
+
+class GuardRefused(RedkeepError):
+    """A fork would hurt the server or its machine until a person has done something."""
+
+    code = 47
+    hint = "Do what the reasons ask for, or change [target.guard]; `redkeep check` shows what the guard sees."
+
+
+class RewriteFailed(RedkeepError):
+    code = 48
+    retry = True
+    hint = "Read the server's log: most often its disk is full or its memory too short for a fork."
+
+
+class RewriteUnproven(RedkeepError):
+    """The server says that its AOF was rewritten, and its files do not show it."""
+
+    code = 49
+    hint = "Set data_dir to where the worker sees the `dir` of this very server, and look there at the AOF."

@@ -114,6 +114,8 @@ class _Frame:
                 if self.target is not None:
                     with job.phase("wait"):
                         job.lease = self._lease(self.target)
+                    if record.get("waiting_since"):  # this attempt's own wait was only the end of it
+                        job.phases["wait"] = round(self.records.patience_spent(self.ticket.run_id)[1], 3)
                     if self.slot is not None:  # the wait may have been longer than its claim
                         self.slot.claim(self.control.lease_ttl)
                 work(job)

@@ -38,6 +38,7 @@ from tasks.manifest import Manifest, public_key_of
 from tasks.names import Keys
 from tasks.records import Record, Records
 from tasks.retention import retention
+from tasks.rewrite import rewrite
 from tasks.store import Store, open_store
 from tasks.stream import age
 from tasks.verify import verify
@@ -51,6 +52,7 @@ VERBS: dict[str, Callable[[Job, settings.Settings, settings.Target], None]] = {
     "backup": backup,
     "enforce": enforce,
     "retention": retention,
+    "rewrite": rewrite,
     "verify": verify,
 }
 
@@ -89,7 +91,7 @@ class Keep:
         store_url: a folder of its own where none is given.
         behind: endpoint by which a test looks at the store behind redkeep's back, where ``endpoint_url`` fails.
         recipients: how many age keys; 0 ships in the clear.
-        control: more of [control]. backup: of [target.backup].
+        control: more of [control]. guard: of [target.guard]. backup: of [target.backup]. host: the target's.
         persistence: of [target.persistence].
         proving: it has the identities as well, and trusts its own signer.
     """
@@ -108,6 +110,8 @@ class Keep:
         control: dict[str, str] | None = None,
         proving: bool = False,
         persistence: Mapping[str, Any] = AS_IT_STARTS,
+        guard: dict[str, Any] | None = None,
+        host: str | None = None,
         **backup: Any,
     ) -> None:
         self.folder = folder
@@ -136,9 +140,11 @@ class Keep:
             | (self._proving(len(self.identities)) if proving else {}),
         }
         target = {"name": "main", "url": url} | ({"data_dir": str(data_dir)} if data_dir else {})
+        target |= {"host": host} if host else {}
         text = "".join(f"[{name}]\n{_toml(table)}\n" for name, table in tables.items())
         text += f"[[target]]\n{_toml(target)}\n[target.backup]\n{_toml(backup)}\n"
         text += f"[target.persistence]\n{_toml(persistence)}\n"
+        text += f"[target.guard]\n{_toml(guard)}\n" if guard else ""
         self.config_path.write_text(text)
         self.settings = settings.load(self.config_path)
         self.target = settings.target_of(self.settings, "main")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["as_nobody"]
+__all__ = ["NOBODY", "as_nobody"]
 
 NOBODY = 65534
 

@@ -50,6 +50,7 @@ class RedisServer:
         password: ``requirepass``; :attr:`url` and :meth:`client` carry it.
         users: ACL lines as ``user`` takes them, ``"backup on >secret ~* +bgsave"``.
         unix_socket: listen on :attr:`socket_path` as well.
+        user: whom it runs as, instead of us; needs root.
         umask: of the process; Debian's unit says ``0o007``, the official image ``0o077``. -1 leaves ours.
         config_file: False starts it from the command line alone, where ``CONFIG REWRITE`` cannot work.
         arguments: flags after the configuration file, which win over it.
@@ -72,6 +73,7 @@ class RedisServer:
         password: str | None = None,
         users: Sequence[str] = (),
         unix_socket: bool = False,
+        user: int | None = None,
         umask: int = -1,
         config_file: bool = True,
         arguments: Sequence[str] = (),
@@ -86,6 +88,7 @@ class RedisServer:
         self.binary = path
         self.password = password
         self.process: subprocess.Popen[bytes] | None = None
+        self._user = user
         self._umask = umask
         self._arguments = arguments
         self._wait_loaded = wait_loaded
@@ -99,6 +102,9 @@ class RedisServer:
         self.config_path = self._folder / "redis.conf" if config_file else None
         self._log_path = self._folder / "redis.log"
         self._log_path.touch()
+        if user is not None:
+            os.chown(self._folder, user, user)
+            os.chown(self.dir, user, user)
         if rdb is not None:
             _link_or_copy(rdb, self.dir / "dump.rdb")
 
@@ -247,6 +253,8 @@ class RedisServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                user=self._user,
+                group=self._user,
                 umask=self._umask,
                 process_group=0,
             )
