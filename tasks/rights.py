@@ -29,6 +29,7 @@ UNKNOWN = "redkeep-asks"
 INFO = Right("info", ("INFO", "server"))
 CONFIG_GET = Right("config|get", ("CONFIG", "GET", "save"))
 CONFIG_SET = Right("config|set", ("CONFIG", "SET", UNKNOWN, "no"))
+CONFIG_REWRITE = Right("config|rewrite", ("CONFIG", "REWRITE"), harmless=False)
 BGSAVE = Right("bgsave", ("BGSAVE", UNKNOWN))
 REPLCONF = Right("replconf", ("REPLCONF", "capa", "eof"))
 SYNC = Right("sync", ("SYNC",), harmless=False)
@@ -37,6 +38,8 @@ KINDS: dict[str, tuple[Right, ...]] = {
     "follow": (INFO, BGSAVE, CONFIG_GET, CONFIG_SET),
     "follow keep": (INFO, BGSAVE, CONFIG_GET),
     "stream": (INFO, REPLCONF, SYNC),
+    "enforce report": (INFO, CONFIG_GET),
+    "enforce apply": (INFO, CONFIG_GET, CONFIG_SET, CONFIG_REWRITE),
 }
 """By the name of the rule in docs/permissions.md."""
 
@@ -48,7 +51,10 @@ def rights_of(target: Target, *, followed: bool) -> dict[str, tuple[Right, ...]]
         followed: whether the server's own saves can be followed; else they are streamed.
     """
     keep = target.backup.server_compression == "keep"
-    return {"backup": KINDS["stream" if not followed else "follow keep" if keep else "follow"]}
+    found = {"backup": KINDS["stream" if not followed else "follow keep" if keep else "follow"]}
+    if target.persistence.schedule != "off":
+        found["enforce"] = KINDS[f"enforce {target.persistence.enforce}"]
+    return found
 
 
 def rule(rights: Iterable[Right]) -> str:

@@ -36,9 +36,8 @@ def enforce(job: Job, settings: Settings, target: Target) -> None:
     wanted = wanted_of(target.persistence)
     applying = target.persistence.enforce == "apply" and not job.ticket.dry_run
     with Memory(settings.control, target.name) as memory, Server(target.url.get_secret_value()) as server:
+        server.facts()
         server.check_role(accept_replica=target.backup.replica == "accept")
-        if applying:
-            server.wait_until_quiet(settings.control.patience, job.checkpoint)
         with job.phase("look"):
             facts = look(server, target, wanted)
             planned = plan(wanted, facts, memory.recall())
@@ -51,9 +50,10 @@ def enforce(job: Job, settings: Settings, target: Target) -> None:
             _advise(job, planned, target.name)
             return
         if planned.steps:
-            planned = Course(job, server, target, wanted, memory).run(planned)
-            job.figures |= {"held": _held(planned)}
-            memory.note(_right(wanted, _read_again(job, server, target, planned, wanted)))
+            planned = Course(job, server, target, wanted, memory, settings.control.patience).run(planned)
+            facts = _read_again(job, server, target, planned, wanted)
+            job.figures |= {"held": _held(planned), "aof_bytes": facts.aof_bytes}
+            memory.note(_right(wanted, facts))
     _tell_held(job, planned, server.shown)
 
 
@@ -139,6 +139,7 @@ def _figures(planned: Plan, facts: Facts) -> dict[str, Any]:
         "config_file": facts.config_file,
         "file": "read" if facts.file is not None else facts.unread,
         "command_line": "unneeded" if facts.since_start else facts.flags,
+        "aof_bytes": facts.aof_bytes,
         "aof": str(facts.aof) if facts.aof else facts.blind or "none",
     }
 

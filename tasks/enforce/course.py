@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tasks.enforce.facts import Facts
 from tasks.enforce.memory import Memory
 from tasks.enforce.plan import Do, Plan, Step, plan, unlasting
 from tasks.enforce.survey import look
-from tasks.errors import AofUnproven, RedkeepError, ServerRefused
+from tasks.errors import AofUnproven, RedkeepError, ServerRefused, SettingRefused
 from tasks.job import Job
 from tasks.server import POLL, Server
 from tasks.settings import Target
@@ -33,6 +33,9 @@ class Course:
     target: Target
     wanted: Mapping[str, str]
     memory: Memory
+    patience: float
+    was: dict[str, str] = field(default_factory=dict)
+    """What was set before, of the settings that this course has changed ahead of AOF."""
 
     def run(self, planned: Plan) -> Plan:
         """Carry the plan out; where the server turns out not to be able to write its own file, the plan without that.
@@ -42,9 +45,12 @@ class Course:
 
         Raises:
             AofUnproven: AOF could not be switched on; it is off as before.
+            SettingRefused: the server does not take a value; those set before it are as they were.
+            ServerLoading, ServerSaving: it is busy with its own.
             RedkeepError: what else stood in the way. Each step leaves the server with a way to persist that
                 survives a restart, so the next run goes on from wherever this one came to.
         """
+        self.server.wait_until_quiet(self.patience, self.job.checkpoint)
         while True:
             try:
                 for step in planned.steps:
@@ -62,7 +68,7 @@ class Course:
             case "rewrite the file":
                 self._rewrite_file()
             case "set":
-                self.server.ask("CONFIG", "SET", step.name, step.value)
+                self._set(step)
             case "switch AOF on":
                 self._switch_on()
         self.job.figures["done"] = [*self.job.figures.get("done", []), step.command]
@@ -81,6 +87,17 @@ class Course:
             told = f"{facts.config_file} still says otherwise of {', '.join(left)} after CONFIG REWRITE"
             raise _FileRefused(f"{told}; see whether it includes another file") from None
 
+    def _set(self, step: Step) -> None:
+        before = self.server.config(step.name)
+        try:
+            self.server.ask("CONFIG", "SET", step.name, step.value)
+        except ServerRefused as error:
+            for name, value in self.was.items():
+                self.server.ask("CONFIG", "SET", name, value)
+            told = f"{self.server.shown} does not take {step.value!r} for {step.name}"
+            raise SettingRefused(told, detail=error.detail) from None
+        self.was.update(before)
+
     # -- AOF --------------------------------------------------------------------------------------------------
 
     def _switch_on(self) -> None:
@@ -96,6 +113,7 @@ class Course:
             if _failed(state):
                 self._switch_off_again()
         self.memory.note({"appendonly": "yes"})
+        self.was.clear()  # from here on nothing is taken back
 
     def _states(self) -> Iterator[dict[str, str]]:
         while True:

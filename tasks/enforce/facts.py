@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from tasks.enforce.start import Flags
 from tasks.enforce.values import Difference
@@ -15,9 +15,10 @@ __all__ = ["AofFiles", "Facts"]
 
 @dataclass(frozen=True)
 class AofFiles:
-    """The AOF that lies in a server's directory. `changed` is when it was last written to."""
+    """The AOF that lies in a server's directory; `path` as the server calls it. `changed` is when it was last written
+    to."""
 
-    path: Path
+    path: PurePosixPath
     changed: datetime
 
     def __str__(self) -> str:
@@ -38,6 +39,7 @@ class Facts:
         flags: what its command line may add to the file.
         aof_on, since_start: it writes an AOF now; it has written it since it started, so a start brings it back.
         aof: the AOF in its directory, whether in use or not. Where `blind` says why, nobody here can look.
+        aof_bytes: how large the AOF in use is.
         refused: why the server could not write its own file, where that has been tried.
     """
 
@@ -53,4 +55,5 @@ class Facts:
     since_start: bool = False
     aof: AofFiles | None = None
     blind: str = ""
+    aof_bytes: int | None = None
     refused: str = ""

@@ -68,18 +68,16 @@ def aof_files(folder: Path, config: Mapping[str, str]) -> AofFiles | None:
     with something in it (6.2). What an unfinished first rewrite leaves is none. Raises OSError.
 
     Args:
-        config: `appendfilename` and, from 7.0 on, `appenddirname`.
+        config: `dir`, `appendfilename` and, from 7.0 on, `appenddirname`.
     """
     name = config.get("appendfilename", "appendonly.aof")
-    if "appenddirname" not in config:
-        file = folder / name
-        return _aof(file, [file]) if file.exists() and file.stat().st_size else None
-    parts = folder / config["appenddirname"]
-    if not (parts / f"{name}.manifest").exists():
+    place = config.get("appenddirname", name)
+    if "appenddirname" in config:
+        whole = (folder / place / f"{name}.manifest").exists()
+        files = list((folder / place).iterdir()) if whole else []
+    else:
+        files = [each for each in [folder / place] if each.exists() and each.stat().st_size]
+    if not files:
         return None
-    return _aof(parts, parts.iterdir())
-
-
-def _aof(path: Path, files: Iterator[Path] | list[Path]) -> AofFiles:
     newest = max(each.stat().st_mtime for each in files)
-    return AofFiles(path, datetime.fromtimestamp(newest, UTC))
+    return AofFiles(PurePosixPath(config["dir"], place), datetime.fromtimestamp(newest, UTC))

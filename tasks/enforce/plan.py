@@ -218,10 +218,12 @@ class _Course:
         """What the operator has to write, and where."""
         asked = {*self.open, *self.unlasting, *(() if self.facts.since_start else ("appendonly",))}
         names = [name for name in self.wanted if name in asked]
+        # A server that finds `appendonly yes` and no AOF starts empty, and then writes over its dump.
+        when = "" if self.facts.aof_on else "once AOF is on and its first rewrite done, never before, "
         if self.facts.config_file:
-            return (f"in {self.facts.config_file}:", *(f"  {name} {quoted(self.wanted[name])}" for name in names))
+            return (f"{when}in {self.facts.config_file}:", *(f"  {name} {quoted(self.wanted[name])}" for name in names))
         given = " ".join(f"--{name} {quoted(self.wanted[name])}" for name in names)
-        return (f"where the server is started: {given}",)
+        return (f"{when}where the server is started: {given}",)
 
 
 def _unkept(facts: Facts) -> str:

@@ -48,6 +48,7 @@ def look(server: Server, target: Target, wanted: Iterable[str]) -> Facts:
         since_start=on and info.get("aof_last_rewrite_time_sec") == "-1" and info.get("aof_rewrite_in_progress") == "0",
         aof=aof,
         blind=blind,
+        aof_bytes=int(info["aof_current_size"]) if on else None,
     )
 
 
@@ -65,15 +66,17 @@ def _file(process: Process | None, path: str) -> tuple[dict[str, str] | None, st
 
 
 def _aof(process: Process | None, data_dir: Path | None, config: Mapping[str, str]) -> tuple[AofFiles | None, str]:
-    """The AOF in the server's directory, and why nobody can look there."""
-    folder = data_dir or (process.path(config["dir"]) if process else None)
-    if folder is None:
-        return None, "the server's directory cannot be seen from here (no data_dir is set)"
-    try:
-        next(folder.iterdir(), None)  # a folder that may be entered but not listed shows too little
-        return aof_files(folder, config), ""
-    except OSError as error:
-        return None, f"{folder} cannot be read: {_reason(error)}"
+    """The AOF in the server's directory, and why nobody can look there. Where its process is seen, the directory that
+    it uses comes first, whatever data_dir says."""
+    why = "the server's directory cannot be seen from here (no data_dir is set)"
+    places = [process.path(config["dir"])] if process else []
+    for place in [*places, *([data_dir] if data_dir else [])]:
+        try:
+            next(place.iterdir(), None)  # a folder that may be entered but not listed shows too little
+            return aof_files(place, config), ""
+        except OSError as error:
+            why = f"{place} cannot be read: {_reason(error)}"
+    return None, why
 
 
 def _reason(error: OSError | UnicodeError) -> str:

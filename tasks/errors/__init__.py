@@ -28,6 +28,7 @@ from tasks.errors.persistence import (
     AofUnproven,
     PersistenceUnkept,
     PersistenceUnlasting,
+    SettingRefused,
     SettingUnknown,
 )
 from tasks.errors.recovery import (
@@ -188,6 +189,7 @@ __all__ = [
     "ServerSaving",
     "ServerUnreachable",
     "ServerUnsupported",
+    "SettingRefused",
     "SettingUnknown",
     "SettingsInvalid",
     "SettingsLeft",

@@ -9,6 +9,7 @@ __all__ = [
     "AofUnproven",
     "PersistenceUnkept",
     "PersistenceUnlasting",
+    "SettingRefused",
     "SettingUnknown",
 ]
 
@@ -45,3 +46,8 @@ class PersistenceUnkept(RedkeepError):
 class SettingUnknown(RedkeepError):
     code = 95
     hint = "Take it out of [target.persistence.config], or correct its name; nothing was changed."
+
+
+class SettingRefused(RedkeepError):
+    code = 96
+    hint = "Correct its value in [target.persistence]; the server's settings are as they were."

@@ -268,6 +268,21 @@ ROWS = (
         ("system/test_retention.py::", "contract/test_retention.py::", "unit/retention/test_policy.py::test_ten"),
     ),
     Row(
+        "enforce",
+        "the server or the worker is killed at each change of the server's settings",
+        "kill -9 at every step of save points off, AOF on, on four servers; then a restart from its file",
+        "every key is there; the next run goes on, or says which of two data sets counts",
+        ("system/test_enforce.py::",),
+    ),
+    Row(
+        "enforce",
+        "it would not last, or may not be: no file, a read-only one, one that differs, a flag, an include, no rights, "
+        "a full disk, a replica; AOF found off; settings changed back",
+        "each for real",
+        "AOF on live, the save points kept, the lines to write; else all as it was, and a named error",
+        ("system/test_enforce_faults.py::",),
+    ),
+    Row(
         "restore into a folder",
         "a bad snapshot, a full disk, Ctrl-C, a kill, a second one, a server that uses the folder",
         "each for real",

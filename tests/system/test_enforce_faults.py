@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rig.keep import Attempt, Keep, eventually
+from rig.nobody import as_nobody
 from rig.redis_servers import RedisServer, binary
 from rig.saving import await_quiet
 from rig.steps import APPLY, AS_IT_WAS, REPORT, kept, populated
@@ -18,6 +19,7 @@ from tasks.errors import (
     PersistenceUnlasting,
     ServerDenied,
     ServerIsReplica,
+    SettingRefused,
     SettingUnknown,
 )
 
@@ -186,6 +188,29 @@ def test_a_setting_that_the_server_does_not_have_is_named_and_nothing_is_changed
     attempt = keep(server, persistence=APPLY | {"config": {"aof-time-travel": "yes"}}).verb("enforce")
     assert isinstance(attempt.error, SettingUnknown)
     assert "[target.persistence.config] aof-time-travel" in str(attempt.error)
+    assert kept(server) == AS_IT_WAS
+
+
+def test_a_value_that_the_server_does_not_take_leaves_the_others_as_they_were(
+    server: RedisServer, keep: MakeKeep
+) -> None:
+    config = {"hz": "50", "maxmemory-policy": "whatever-fits"}
+    attempt = keep(server, persistence=APPLY | {"config": config}).verb("enforce")
+    assert isinstance(attempt.error, SettingRefused)
+    assert "does not take 'whatever-fits' for maxmemory-policy" in str(attempt.error)
+    assert server.client().config_get("hz")["hz"] == "10"
+    assert kept(server) == AS_IT_WAS
+
+
+def test_a_worker_that_may_not_look_leaves_aof_to_the_operator(
+    server: RedisServer, keep: MakeKeep, public: Path
+) -> None:
+    ours = keep(server, folder=public, persistence=APPLY)
+    ours.folder.chmod(0o755)
+    with as_nobody():
+        attempt = ours.verb("enforce")
+    assert isinstance(attempt.error, PersistenceUnlasting)
+    assert "permission denied" in str(attempt.error)
     assert kept(server) == AS_IT_WAS
 
 

@@ -31,6 +31,7 @@ def settings(
         (cared_for.url, f"redis://{KEEPER}:secret@127.0.0.1:{kept.port}"),
         (str(cared_for.dir), str(kept.dir)),
         ('# source = "auto"', f'source = "{request.param}"'),
+        ('# schedule = "17 * * * *"', 'schedule = "off"'),  # for the backup alone
     )
 
 
@@ -81,6 +82,23 @@ def test_asking_forks_nothing_and_changes_no_setting(settings: Settings, kept: R
     assert found_of(settings).level == "ok"
     assert (client.config_get("*"), client.info("stats")["total_forks"]) == before
     assert client.info("replication")["connected_slaves"] == 0
+
+
+@pytest.mark.parametrize(("mode", "also"), [("report", []), ("apply", ["config|set"])])
+def test_enforce_is_asked_about_where_it_is_scheduled(
+    installed: Installation, cared_for: RedisServer, kept: RedisServer, mode: str, also: list[str]
+) -> None:
+    grant(kept, "+info +replconf +sync")
+    settings = installed(
+        (cared_for.url, f"redis://{KEEPER}:secret@127.0.0.1:{kept.port}"),
+        ('# source = "auto"', 'source = "stream"'),
+        ('enforce = "report"', f'enforce = "{mode}"'),
+    )
+    finding = found_of(settings)
+    assert finding.level == "fail"
+    assert finding.remedy == f"Grant it: ACL SETUSER {KEEPER} {' '.join(f'+{each}' for each in ['config|get', *also])}"
+    grant(kept, "+config|get +config|set +config|rewrite")
+    assert found_of(settings).level == "ok"
 
 
 def test_a_command_that_is_renamed_away_is_named_so(

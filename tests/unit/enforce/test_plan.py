@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -23,7 +23,7 @@ FRESH = Facts(
     flags="none",
 )
 """A server with save points and no AOF, of which everything is known."""
-AOF = AofFiles(Path("/data/appendonlydir"), datetime(2026, 11, 23, tzinfo=UTC))
+AOF = AofFiles(PurePosixPath("/data/appendonlydir"), datetime(2026, 11, 23, tzinfo=UTC))
 
 
 def actual(**values: str) -> dict[str, str]:
@@ -81,6 +81,7 @@ def test_what_cannot_last_leaves_aof_on_live_and_the_save_points(changes: dict[s
     lines = " ".join(first.lines)
     assert "appendonly yes" in lines
     assert 'save ""' in lines
+    assert lines.startswith("once AOF is on and its first rewrite done, never before, ")
 
 
 @pytest.mark.parametrize("flags", ["contrary", "unseen"])
