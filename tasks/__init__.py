@@ -17,6 +17,8 @@ Edges, each speaks to one outside thing
     slot.py        the one time a scheduled run stands for
     records/       run records: written, read, pruned
     roster.py      who works here, started with which settings
+    alarms/        what is wrong with a target, and who was told
+    alerts.py      webhook and heartbeat
     broker.py      Celery's Redis transport, and the beat that keeps a long run's message
     rights.py      what each task asks of a server's user
     schedule.py    what beat sends, and to which queue
@@ -50,6 +52,7 @@ Verbs
     holds.py       backups that are kept whatever the policy says
     inventory.py   what a store holds of each target, kept small
     freshness.py   whether a target's data is safe: pure judge(), with reasons
+    watch/         the look every few minutes: alarms, heartbeat, slots that were lost
     status/        how everything stands: one picture for page, terminal and alarms
     check/         what every task needs, looked at piece by piece
     proposal.py    what a new installation is proposed to be: pure

@@ -30,6 +30,7 @@ from tasks import enforce as enforce_verb
 from tasks import retention as retention_verb
 from tasks import rewrite as rewrite_verb
 from tasks import verify as verify_verb
+from tasks import watch as watch_verb
 from tasks.errors import ControlUnreachable, RedkeepError, RunCancelled, Unexpected, UnknownTarget, WorkerLost
 from tasks.records import Records
 from tasks.settings import Settings, Target, current, target_of
@@ -63,6 +64,15 @@ app = Celery("redkeep", task_cls=_Run)
 app.config_from_object(_celeryconfig())
 
 
+def _send_again(target: str, lost: watch_verb.Lost) -> None:
+    """Send a slot that nobody committed. However many are looking, it is one run: its id is made of the slot."""
+    kwargs = {"slot": lost.slot, "by": "watch"}
+    try:
+        app.send_task(lost.task, [target], kwargs, task_id=lost.run_id, expires=lost.expires, retry=False)
+    except (OperationalError, ControlUnreachable) as error:
+        logging.getLogger(__name__).warning("slot %s could not be sent again: %s", lost.slot, error)
+
+
 VERBS: dict[str, Verb] = {
     "tasks.backup": backup_verb.backup,
     "tasks.drill": drill_verb.drill,
@@ -70,6 +80,7 @@ VERBS: dict[str, Verb] = {
     "tasks.retention": retention_verb.retention,
     "tasks.rewrite": rewrite_verb.rewrite,
     "tasks.verify": verify_verb.verify,
+    "tasks.watch": partial(watch_verb.watch, send=_send_again),
 }
 """What each task does; also for a process without a broker."""
 
@@ -128,6 +139,12 @@ def retention(
 ) -> dict[str, Any]:
     """Remove the backups of a target that its policy lets go."""
     return _conduct(task, target, slot, by, dry_run=dry_run)
+
+
+@app.task(bind=True, name="tasks.watch", ignore_result=True)  # every five minutes: its record says it all
+def watch(task: Task[Any, Any], /, target: str, *, slot: str | None = None, by: str = "", **_: Any) -> dict[str, Any]:
+    """Look at a target, and tell who is to be told."""
+    return _conduct(task, target, slot, by)
 
 
 def _have_retention(backup_done: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 from tasks.inventory import Backup, Proof, Stock
 from tasks.words import age, seconds
 
-__all__ = ["STATES", "Freshness", "State", "judge", "newest_known"]
+__all__ = ["STATES", "Finding", "Freshness", "State", "findings", "judge", "newest_known"]
 
 State = Literal["fresh", "stale", "broken", "unknown"]
 STATES: tuple[State, ...] = ("fresh", "unknown", "stale", "broken")
@@ -18,6 +18,16 @@ STATES: tuple[State, ...] = ("fresh", "unknown", "stale", "broken")
 SKEW = timedelta(minutes=5)
 """How far two hosts' clocks may be apart. A backup from further ahead says nothing: it would look fresh for as long as
 it takes the clocks to get there."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found. `kind` is what alarms are told apart by: age, missing, unwanted, verify, drill, store or
+    clock."""
+
+    kind: str
+    state: State
+    words: str
 
 
 @dataclass(frozen=True)
@@ -34,15 +44,20 @@ def judge(stock: Stock, *, max_age: float, scheduled: bool, now: datetime) -> Fr
 
     - broken: there is no backup that can be read, or the last verification or drill failed;
     - stale: the newest backup is older than its objective;
-    - unknown: the store does not say, and what it said last is within the objective; or a clock is wrong.
+    - unknown: the store does not say, and what it said last is within the objective; or a clock is wrong; or nothing
+      is wanted and nothing is there.
 
     Args:
         max_age: the objective, in seconds: how old the newest backup may be. That old is still fresh.
         scheduled: backups are taken by schedule.
     """
-    found = sorted(_found(stock, max_age, scheduled, now), key=lambda each: -STATES.index(each[0]))
-    (state, words), *further = found
-    return Freshness(state, words, tuple(words for each, words in further if each != "fresh"))
+    first, *further = findings(stock, max_age=max_age, scheduled=scheduled, now=now)
+    return Freshness(first.state, first.words, tuple(each.words for each in further if each.state != "fresh"))
+
+
+def findings(stock: Stock, *, max_age: float, scheduled: bool, now: datetime) -> list[Finding]:
+    """All that can be said of a target, the worst first; at least one."""
+    return sorted(_found(stock, max_age, scheduled, now), key=lambda each: -STATES.index(each.state))
 
 
 def newest_known(stock: Stock, now: datetime) -> Backup | None:
@@ -51,45 +66,51 @@ def newest_known(stock: Stock, now: datetime) -> Backup | None:
     return max(known, key=lambda each: each.taken, default=None)
 
 
-def _found(stock: Stock, max_age: float, scheduled: bool, now: datetime) -> Iterator[tuple[State, str]]:
-    yield from _proven("drill", stock.drilled, now)
-    yield from _proven("verification", stock.verified, now)
+def _found(stock: Stock, max_age: float, scheduled: bool, now: datetime) -> Iterator[Finding]:
+    yield from _proven("drill", "drill", stock.drilled, now)
+    yield from _proven("verify", "verification", stock.verified, now)
     newest = newest_known(stock, now)
     if newest is not None:
         yield _aged(newest, max_age, scheduled, now)
     elif stock.problem is None and stock.seen is not None:
-        yield _without(stock)
+        yield _without(stock, scheduled)
     if stock.problem is not None:
         last = f", this is as of {age(stock.seen, now)}" if stock.seen else ""
-        yield "unknown", f"the store does not answer{last}: {stock.problem.get('message', '')}"
+        yield Finding("store", "unknown", f"the store does not answer{last}: {stock.problem.get('message', '')}")
     elif stock.seen is None:
-        yield "unknown", "the store has not been read yet"
+        yield Finding("store", "unknown", "the store has not been read yet")
     if stock.newest is not None and stock.newest is not newest:
-        yield "unknown", f"backup {stock.newest.id} is from the future; set the clocks right"
+        yield Finding("clock", "unknown", f"backup {stock.newest.id} is from the future; set the clocks right")
 
 
-def _proven(title: str, proof: Proof | None, now: datetime) -> Iterator[tuple[State, str]]:
+def _without(stock: Stock, scheduled: bool) -> Finding:
+    if stock.count:
+        return Finding("missing", "broken", "no backup in the store can be relied on")
+    if not scheduled:  # a server that is only tidied: nobody wants to be woken for it
+        return Finding("unwanted", "unknown", "there is no backup, and none is scheduled")
+    return Finding("missing", "broken", "there is no backup")
+
+
+def _proven(kind: str, title: str, proof: Proof | None, now: datetime) -> Iterator[Finding]:
     if proof is not None and not proof.ok:
-        yield "broken", f"the last {title} failed {age(proof.at, now)}, of backup {proof.backup}: {proof.error}"
+        words = f"the last {title} failed {age(proof.at, now)}, of backup {proof.backup}: {proof.error}"
+        yield Finding(kind, "broken", words)
 
 
-def _aged(newest: Backup, max_age: float, scheduled: bool, now: datetime) -> tuple[State, str]:
+def _aged(newest: Backup, max_age: float, scheduled: bool, now: datetime) -> Finding:
     old = max((now - newest.taken).total_seconds(), 0.0)
     words = f"the newest backup is {_span(old)} old, its objective {_span(max_age)}"
     if old <= max_age:
-        return "fresh", words
-    return "stale", words if scheduled else f"{words}, and none is scheduled"
-
-
-def _without(stock: Stock) -> tuple[State, str]:
-    if stock.count:
-        return "broken", "no backup in the store can be relied on"
-    return "broken", "there is no backup"
+        return Finding("age", "fresh", words)
+    return Finding("age", "stale", words if scheduled else f"{words}, and none is scheduled")
 
 
 def _span(length: float) -> str:
     """
-    >>> _span(7200), _span(7260), _span(86_400), _span(0.4)
-    ('2 h', '2 h 1 min', '1 d', '0 s')
+    >>> _span(7200), _span(7260), _span(86_400), _span(725), _span(90), _span(0.4)
+    ('2 h', '2 h 1 min', '1 d', '12 min', '1 min 30 s', '0 s')
     """
-    return seconds(length).rpartition(" 0 ")[0] or seconds(length) if length >= 60 else f"{length:.0f} s"
+    if length < 60:
+        return f"{length:.0f} s"
+    told = seconds(length // 60 * 60 if length >= 600 else length)
+    return told.rpartition(" 0 ")[0] or told

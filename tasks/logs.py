@@ -53,7 +53,9 @@ def formatter(kind: str) -> logging.Formatter:
 
 
 def dress(logger: logging.Logger, kind: str) -> None:
-    """Have all of a logger's handlers write so; and keep botocore's remarks about credentials out of every run."""
-    logging.getLogger("botocore").setLevel(logging.WARNING)
+    """Have all of a logger's handlers write so; and keep botocore's remarks about credentials out of every run; and
+    urllib3's, whose level DEBUG names the path of every request, which in a webhook's is a secret."""
+    for name in ("botocore", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for handler in logger.handlers:
         handler.setFormatter(formatter(kind))

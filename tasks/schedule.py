@@ -32,6 +32,8 @@ __all__ = [
 
 RETENTION = "53 5 * * *"
 """When retention comes without a backup before it."""
+WATCH = "*/5 * * * *"
+"""When a target is looked at: its alarms and the heartbeat are late by no more than that."""
 DAYS = 366 * 5
 """How far back a due time is looked for: a crontab for 29 February falls due every four years."""
 
@@ -60,6 +62,7 @@ def schedules_of(settings: Settings, target: Target) -> dict[str, str]:
         "tasks.retention": "off" if target.backup.schedule == "off" else RETENTION,
         "tasks.verify": verify.schedule if verify else "off",
         "tasks.drill": drill.schedule if drill else "off",
+        "tasks.watch": WATCH,
     }
     return {task: line for task, line in wanted.items() if line != "off"}
 

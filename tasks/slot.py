@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from tasks.control import Client, speaking
 from tasks.errors import SlotBusy, SlotCommitted
-from tasks.names import Keys
+from tasks.names import ROUTINE, Keys
 
-__all__ = ["Slot"]
+__all__ = ["REMEMBERED", "ROUTINELY", "Slot"]
 
+ROUTINELY = 3600
+"""The same for what comes every few minutes: 2,000 slots a week of each target would only fill the control Redis."""
 REMEMBERED = 8 * 86_400
 """Seconds for which a committed slot is known here; longer than any beat's catch-up. The store's manifest of that
 id refuses for ever."""
@@ -67,7 +69,7 @@ class Slot:
         key = self.names.slot(self.name)
         with speaking(self.client), self.client.pipeline() as pipe:
             pipe.hset(key, mapping={"task_id": self.task_id, "state": "committed"})
-            pipe.expire(key, REMEMBERED)
+            pipe.expire(key, ROUTINELY if self.name.partition("/")[0] in ROUTINE else REMEMBERED)
             pipe.execute()
 
     def release(self) -> None:

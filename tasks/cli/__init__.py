@@ -35,6 +35,7 @@ COMMANDS = {
     "hold": "keeping.hold",
     "release": "keeping.release",
     "acknowledge": "keeping.acknowledge",
+    "alert": "alert.alert",
     "worker": "processes.worker",
     "beat": "processes.beat",
     "flower": "processes.flower",

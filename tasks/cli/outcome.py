@@ -67,6 +67,14 @@ def _rewrite(figures: Figures) -> Iterator[str]:
     )
 
 
+def _watch(figures: Figures) -> Iterator[str]:
+    yield f"{figures['state']}: {figures['words']}"
+    if figures["alarms"]:
+        yield f"alarms: {', '.join(figures['alarms'])}"
+    yield from (f"told: {each}" for each in figures["told"])
+    yield from (f"sent again: {each}" for each in figures["again"])
+
+
 TOLD: dict[str, Callable[[Figures], Iterator[str]]] = {
     "tasks.backup": _backup,
     "tasks.drill": _drill,
@@ -74,4 +82,5 @@ TOLD: dict[str, Callable[[Figures], Iterator[str]]] = {
     "tasks.verify": _verify,
     "tasks.retention": _retention,
     "tasks.rewrite": _rewrite,
+    "tasks.watch": _watch,
 }

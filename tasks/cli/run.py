@@ -50,6 +50,7 @@ TASKS: dict[str, frozenset[str]] = {
     "enforce": frozenset({"dry_run"}),
     "retention": frozenset({"dry_run"}),
     "rewrite": frozenset(),
+    "watch": frozenset(),
 }
 """The tasks there are, and what each can be asked for beside its target."""
 STOPPED = RunCancelled("the run was cancelled")

@@ -124,11 +124,17 @@ from tasks.errors.store import (
     StoreUnreachable,
     StoreUnusable,
 )
+from tasks.errors.watch import (
+    AlertsUnset,
+    AlertUndelivered,
+)
 
 __all__ = [
     "USAGE_EXIT",
     "AgeCorrupt",
     "AgeHeaderInvalid",
+    "AlertUndelivered",
+    "AlertsUnset",
     "AofFoundOff",
     "AofOff",
     "AofUnproven",

@@ -28,7 +28,7 @@ from tasks.errors import (
 )
 from tasks.job.pulse import Pulse
 from tasks.job.ticket import Again, Job, Ticket, Work
-from tasks.names import Keys, new_nonce, resources_of
+from tasks.names import ROUTINE, Keys, new_nonce, resources_of
 from tasks.records import Record, Records
 from tasks.settings import Settings, Target
 from tasks.slot import Slot
@@ -130,7 +130,8 @@ class _Frame:
     def _check_not_paused(self) -> None:
         with speaking(self.client):
             paused = self.client.hgetall(self.names.paused(self.ticket.target))
-        for each in (self.ticket.task, "*"):
+        # Somebody has to go on looking, or a pause that was forgotten would be the end of all alarms.
+        for each in (self.ticket.task, *(["*"] if self.ticket.task not in ROUTINE else [])):
             if each in paused:
                 raise Paused(f"{self.ticket.target} is paused", detail=paused[each])
 

@@ -32,12 +32,13 @@ from tasks.names.objects import (
     verdict_key,
     verdict_prefix,
 )
-from tasks.names.queues import QUEUES, queue_of, resources_of
-from tasks.names.urls import masked_url
+from tasks.names.queues import QUEUES, ROUTINE, queue_of, resources_of
+from tasks.names.urls import masked_url, origin_of
 
 __all__ = [
     "QUEUES",
     "RESTORE_MARK",
+    "ROUTINE",
     "Keys",
     "hold_key",
     "hold_prefix",
@@ -51,6 +52,7 @@ __all__ = [
     "masked_url",
     "moment_of",
     "new_nonce",
+    "origin_of",
     "queue_of",
     "removal_key",
     "resources_of",

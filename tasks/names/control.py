@@ -74,3 +74,15 @@ class Keys:
     def enforced(self, target: str) -> str:
         """The persistence settings that were last seen or made right there, a hash of name to value."""
         return f"{self.namespace}:enforced:{target}"
+
+    def alarms(self, target: str) -> str:
+        """What is wrong with a target and who was told, a hash by kind of alarm.
+
+        >>> Keys("redkeep").alarms("main")
+        'redkeep:alarms:main'
+        """
+        return f"{self.namespace}:alarms:{target}"
+
+    def heartbeat(self, target: str) -> str:
+        """What the heartbeat said last of a target: the newest good backup, and the newest run that failed."""
+        return f"{self.namespace}:heartbeat:{target}"

@@ -22,6 +22,11 @@ CALM = frozenset({"drill", "verify", "retention", "watch"})
 """The tasks that make no server fork or churn its memory: each holds a resource of its own."""
 
 
+ROUTINE = frozenset({"tasks.watch"})
+"""Tasks that come every few minutes, for every target, and change nothing under care: that one went well is no news.
+So few of their records and slots are kept, history leaves them out, and a pause of everything lets them go on."""
+
+
 def queue_of(task: str, worker: str | None = None) -> str:
     """The queue of a task, near to the target's files where it has a worker of its own.
 

@@ -16,3 +16,13 @@ def masked_url(url: str) -> str:
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return SplitResult(parts.scheme, host, parts.path, "", "").geturl() if host else f"{parts.scheme}://{parts.path}"
+
+
+def origin_of(url: str) -> str:
+    """Whose URL it is, where all the rest of it is a secret, as a webhook's path is.
+
+    >>> origin_of("https://ops:x@hooks.example:8443/services/T0/B0/secret?token=x")
+    'https://hooks.example:8443'
+    """
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

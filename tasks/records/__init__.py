@@ -16,14 +16,16 @@ from typing import Any
 
 from tasks.control import Client, speaking
 from tasks.errors import RunUnknown
-from tasks.names import Keys, is_target
+from tasks.names import ROUTINE, Keys, is_target
 from tasks.records import scripts
 from tasks.records.record import FINAL, Record, flat, parsed
 from tasks.settings import Control
 
-__all__ = ["FINAL", "Beaten", "Record", "Records"]
+__all__ = ["FINAL", "ROUTINE_RUNS", "Beaten", "Record", "Records"]
 
 OPEN = ("queued", "waiting", "running")
+ROUTINE_RUNS = 50
+"""Records kept of a task that comes every few minutes: the last hours."""
 NO_TARGET = "?"
 """The index of runs whose message names no possible target."""
 
@@ -57,7 +59,8 @@ class Records:
             new = bool(self._client.eval(scripts.QUEUE, 3, *keys, run_id, self._kept, *flat(facts)))
             if new:
                 prefixes = (self._names.run(""), self._names.alive(""))
-                self._client.eval(scripts.PRUNE, 1, index, str(self._history.runs), self._kept, *prefixes)
+                kept = min(self._history.runs, ROUTINE_RUNS) if task in ROUTINE else self._history.runs
+                self._client.eval(scripts.PRUNE, 1, index, str(kept), self._kept, *prefixes)
         return new
 
     def begin(self, run_id: str, nonce: str, *, host: str) -> tuple[str, str]:
@@ -134,7 +137,7 @@ class Records:
         return self.read(fitting[0])
 
     def newest(self, target: str | None = None, task: str | None = None, *, limit: int = 20) -> list[Record]:
-        """Records by the time they were sent, newest first."""
+        """Records by the time they were sent, newest first; those of `ROUTINE` tasks only where they are asked for."""
         with speaking(self._client):
             indexes = [index for index in self._indexes() if self._chosen(index, target, task)]
             with self._client.pipeline(transaction=False) as pipe:
@@ -146,7 +149,7 @@ class Records:
 
     def _chosen(self, index: str, target: str | None, task: str | None) -> bool:
         own_target, own_task = self._names.indexed(index)
-        return target in (None, own_target) and task in (None, own_task)
+        return target in (None, own_target) and (own_task == task or (task is None and own_task not in ROUTINE))
 
     def _indexes(self) -> list[str]:
         return sorted(self._client.zrange(self._names.indexes(), 0, -1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.control import Client, speaking
-from tasks.names import Keys
+from tasks.names import ROUTINE, Keys
 from tasks.records import Record, Records
 from tasks.settings import Control, Target
 from tasks.status.picture import OPEN, RunPage, Wanted
@@ -127,7 +127,8 @@ class Ledger:
 
 
 def _fits(index: Index, wanted: Wanted) -> bool:
-    return wanted.target in ("", index[0]) and wanted.task in ("", index[1])
+    asked = index[1] == wanted.task or (not wanted.task and index[1] not in ROUTINE)
+    return asked and wanted.target in ("", index[0])
 
 
 def _merged(answers: Sequence[list[tuple[str, float]]], count: int, bound: int) -> _Found:

@@ -31,6 +31,6 @@ def test_an_error_is_the_same_after_pickle_and_after_a_record(kind: type[Redkeep
 
 
 def test_an_error_that_a_newer_redkeep_recorded_is_told_all_the_same() -> None:
-    error = recorded({"code": 121, "name": "later", "message": "something new", "hint": "Update."})
+    error = recorded({"code": 200, "name": "later", "message": "something new", "hint": "Update."})
     assert isinstance(error, Unexpected)
     assert (str(error), error.hint) == ("something new", "Update.")

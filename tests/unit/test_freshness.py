@@ -55,6 +55,7 @@ def test_a_target_is_judged_by_the_newest_backup_that_the_store_has(found: Stock
 
 def test_where_backups_are_only_made_by_hand_a_stale_one_says_so() -> None:
     assert judged(stock(backup(3)), scheduled=False).words.endswith(", and none is scheduled")
+    assert judged(stock(), scheduled=False) == Freshness("unknown", "there is no backup, and none is scheduled")
     assert judged(stock(backup(1)), scheduled=False).words == "the newest backup is 1 h old, its objective 2 h"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
@@ -26,6 +27,7 @@ from tasks.errors import (
 from tasks.job import Again, Job, Ticket
 from tasks.job.frame import TRIES
 from tasks.server import Server
+from tasks.slot import ROUTINELY
 
 # -- how runs end ----------------------------------------------------------------------------------------
 
@@ -60,6 +62,17 @@ def test_a_slot_that_is_done_is_skipped(site: Site) -> None:
     assert result["outcome"] == "skipped"
     assert result["error"]["name"] == "slot-committed"
     assert "run r1" in result["error"]["message"]
+
+
+def test_a_pause_of_everything_does_not_stop_who_watches(site: Site) -> None:
+    site.client.hset(site.names.paused("main"), "*", "moving house")
+    slot = "tasks.watch/main/2026-11-23T11:05Z"
+    ticket = Ticket("w1", "tasks.watch", "main", slot=slot)
+    assert job.run(nothing, ticket, site.settings, site.settings.target[0])["outcome"] == "succeeded"
+    site.client.hset(site.names.paused("main"), "tasks.watch", "by name")
+    again = replace(ticket, run_id="w2", slot=f"{slot}x")
+    assert job.run(nothing, again, site.settings, site.settings.target[0])["outcome"] == "skipped"
+    assert 0 < site.client.ttl(site.names.slot(slot)) <= ROUTINELY
 
 
 @pytest.mark.parametrize("paused", ["tasks.backup", "*"])

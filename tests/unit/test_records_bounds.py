@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from rig.installations import settings
 from rig.redis_servers import RedisServer
@@ -10,7 +12,8 @@ from rig.runs import BACKUP, begun, dies, sent
 from tasks.control import Client, connect
 from tasks.errors import ControlUnreachable
 from tasks.names import Keys
-from tasks.records import Records
+from tasks.records import ROUTINE_RUNS, Records
+from tasks.settings import Settings
 
 # -- bounds ----------------------------------------------------------------------------------------------
 
@@ -24,6 +27,17 @@ def test_the_oldest_go_when_there_are_too_many_of_one_target_and_task(
     assert [each.id for each in records.newest("main")] == ["r7", "r6", "r5", "r4", "r3"]
     assert client.exists(names.run("r2")) == 0
     assert records.read("kept").state == "queued"
+
+
+def test_of_what_comes_every_few_minutes_few_are_kept_and_none_is_shown_unasked(
+    client: Client, make_settings: Callable[..., Settings]
+) -> None:
+    records = Records(client, make_settings().control)
+    sent(records, "backup")
+    for number in range(ROUTINE_RUNS + 5):
+        sent(records, f"r{number}", task="tasks.watch")
+    assert len(records.newest("main", "tasks.watch", limit=1000)) == ROUTINE_RUNS
+    assert [each.id for each in records.newest("main")] == ["backup"]
 
 
 def test_a_run_at_work_keeps_its_record_however_many_come_after_it(

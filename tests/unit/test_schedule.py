@@ -150,7 +150,7 @@ TARGETS = {
 def test_each_target_that_has_a_schedule_has_an_entry(make_settings: Callable[..., Settings]) -> None:
     entries = schedule.beat_schedule(make_settings(targets=TARGETS))
     both = {f"{task} {name}" for task in ("backup", "enforce", "retention", "rewrite") for name in ("far", "main")}
-    assert set(entries) == both | {"enforce off", "rewrite off"}
+    assert set(entries) == both | {"enforce off", "rewrite off", "watch far", "watch main", "watch off"}
     entry = entries["backup main"]
     assert (entry["task"], entry["args"], entry["options"]) == ("tasks.backup", ["main"], {"expires": 60})
     assert entry["kwargs"]["by"] == "beat"
