@@ -13,6 +13,8 @@ import os
 import sys
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -31,7 +33,15 @@ from tasks import retention as retention_verb
 from tasks import rewrite as rewrite_verb
 from tasks import verify as verify_verb
 from tasks import watch as watch_verb
-from tasks.errors import ControlUnreachable, RedkeepError, RunCancelled, Unexpected, UnknownTarget, WorkerLost
+from tasks.errors import (
+    ControlUnreachable,
+    MessageInvalid,
+    RedkeepError,
+    RunCancelled,
+    Unexpected,
+    UnknownTarget,
+    WorkerLost,
+)
 from tasks.records import Records
 from tasks.settings import Settings, Target, current, target_of
 
@@ -91,6 +101,10 @@ RETENTION_EXPIRES = 86_400
 NICE = 10
 """A pool child's niceness: where processors are scarce it gets a tenth of what the server gets, which is still enough
 for its heartbeats. Linux gives its reads a lower priority for it as well (ioprio_set(2))."""
+
+
+AHEAD = timedelta(days=1)
+"""How far beat's clock may be ahead of a worker's. `redkeep check` warns of much less."""
 
 
 # -- tasks -------------------------------------------------------------------------------------------------
@@ -181,8 +195,8 @@ def _conduct(
         run_id=str(task.request.id),
         task=task.name,
         target=str(target_name),
-        slot=slot,
-        by=by or "manual",
+        slot=None if slot is None else str(slot),
+        by=str(by or "manual"),
         options=options,
         keep_message=broker.keep_message(settings.control, properties["delivery_tag"]),
     )
@@ -205,9 +219,24 @@ def conduct(verb: Verb, ticket: job.Ticket, settings: Settings) -> dict[str, Any
     """
     try:
         target = target_of(settings, ticket.target)
-    except UnknownTarget as unknown:
-        return job.run(partial(_refuse, unknown), ticket, settings, None)
+        _check_slot(ticket)
+    except (UnknownTarget, MessageInvalid) as refusal:
+        return job.run(partial(_refuse, refusal), replace(ticket, slot=None), settings, None)
     return job.run(lambda running: verb(running, settings, target), ticket, settings, target)
+
+
+def _check_slot(ticket: job.Ticket) -> None:
+    """A slot becomes a backup's id and date, so it must be one that our own schedule can have sent: a date far ahead
+    would be the newest backup for years.
+
+    Raises:
+        MessageInvalid: it is not.
+    """
+    if ticket.slot is None:
+        return
+    due = names.due_of(ticket.slot, ticket.task, ticket.target)
+    if due is None or due > datetime.now(UTC) + AHEAD:
+        raise MessageInvalid(f"no slot of {ticket.task} {ticket.target} is called {ticket.slot[:64]!r}")
 
 
 def _refuse(error: RedkeepError, _: job.Job) -> None:
@@ -228,7 +257,7 @@ def _note_sending(sender: str = "", headers: dict[str, Any] | None = None, body:
     client = control.connect(current().control)
     try:
         records = Records(client, current().control)
-        records.queue(headers["id"], task=sender, target=target, slot=kwargs.get("slot"), by=by)
+        records.queue(headers["id"], task=sender, target=target, slot=str(kwargs.get("slot") or ""), by=by)
     finally:
         client.close()
 

@@ -8,6 +8,7 @@ __all__ = [
     "ControlUnreachable",
     "LeaseBusy",
     "LeaseLost",
+    "MessageInvalid",
     "NoWorker",
     "RunCancelled",
     "RunUnknown",
@@ -66,3 +67,10 @@ class NoWorker(RedkeepError):
     code = 28
     retry = True
     hint = "Start one with `redkeep worker QUEUE`; the run waits in its queue meanwhile."
+
+
+class MessageInvalid(RedkeepError):
+    """Somebody other than redkeep wrote it into the broker, or a redkeep of another kind."""
+
+    code = 29
+    hint = "Send runs with `redkeep run` or by the schedule; see who else can write to the control Redis."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tasks.names.control import Keys
 from tasks.names.ids import (
+    due_of,
     is_backup_id,
     is_target,
     manual_id,
@@ -40,6 +41,7 @@ __all__ = [
     "RESTORE_MARK",
     "ROUTINE",
     "Keys",
+    "due_of",
     "hold_key",
     "hold_prefix",
     "id_in",

@@ -6,6 +6,7 @@ import re
 import secrets
 from datetime import UTC, datetime
 
+_DUE = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}Z", re.ASCII)
 _ID = re.compile(r"\d{8}T\d{6}Z(-[0-9a-f]{8})?")
 _TARGET = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
@@ -40,6 +41,23 @@ def slot_name(task: str, target: str, due: datetime) -> str:
     'tasks.backup/main/2026-11-23T11:07Z'
     """
     return f"{task}/{target}/{due.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+
+
+def due_of(slot: str, task: str, target: str) -> datetime | None:
+    """The minute that a slot of that task and target stands for; None where it is no slot of theirs.
+
+    >>> due_of("tasks.backup/main/2026-11-23T11:07Z", "tasks.backup", "main").isoformat()
+    '2026-11-23T11:07:00+00:00'
+    >>> due_of("tasks.backup/main/2026-11-23T11:07Z", "tasks.backup", "other")
+    >>> due_of("tasks.backup/main/soon", "tasks.backup", "main")
+    """
+    prefix = f"{task}/{target}/"
+    if not slot.startswith(prefix) or not _DUE.fullmatch(slot.removeprefix(prefix)):
+        return None
+    try:
+        return datetime.strptime(slot.removeprefix(prefix), "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
+    except ValueError:  # the 31st of February
+        return None
 
 
 def slot_after(slot: str, task: str) -> str:

@@ -26,6 +26,8 @@ __all__ = ["FINAL", "ROUTINE_RUNS", "Beaten", "Record", "Records"]
 OPEN = ("queued", "waiting", "running")
 ROUTINE_RUNS = 50
 """Records kept of a task that comes every few minutes: the last hours."""
+LONGEST = 160
+"""Characters of a word that a message brings; ours are shorter."""
 NO_TARGET = "?"
 """The index of runs whose message names no possible target."""
 
@@ -52,7 +54,7 @@ class Records:
 
     def queue(self, run_id: str, *, task: str, target: str, slot: str | None = None, by: str = "") -> bool:
         """Note that a run was sent. False, and nothing changes, where its record is already there."""
-        facts = {"id": run_id, "task": task, "target": target[:64], "slot": slot or "", "by": by}
+        facts = {"id": run_id, "task": task, "target": target[:64], "slot": (slot or "")[:LONGEST], "by": by[:LONGEST]}
         index = self._names.runs(target if is_target(target) else NO_TARGET, task)
         with speaking(self._client):
             keys = (self._names.run(run_id), index, self._names.indexes())

@@ -318,6 +318,13 @@ ROWS = (
         ),
     ),
     Row(
+        "any run",
+        "messages in the broker that redkeep never sent",
+        "slots of other targets, of next year, paths and tables for names, a hundred thousand characters",
+        "each fails by name; the worker takes the next message",
+        ("system/test_frame_faults.py::test_messages",),
+    ),
+    Row(
         "secrets",
         "every password, key and identity carries a mark",
         "logs, records, results, Flower, `celery report`, process titles are searched for the marks",

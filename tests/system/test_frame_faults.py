@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -155,3 +156,34 @@ if FAR:  # it takes as long as the default visibility timeout
             assert yard.ended(run_id, within=yard.control.visibility + 60).state == "succeeded"
             record_property("recovery", time.monotonic() - began)
             assert only_backup(yard).task_id == run_id
+
+
+# -- messages that redkeep never sent ----------------------------------------------------------------------------------
+
+AHEAD = f"tasks.backup/main/{datetime.now(UTC) + timedelta(days=400):%Y-%m-%dT%H:%MZ}"
+MADE_UP: dict[str, tuple[list[object], dict[str, object], str]] = {
+    "another target's slot": (["main"], {"slot": "tasks.backup/other/2026-11-23T11:07Z"}, "message-invalid"),
+    "a slot of next year": (["main"], {"slot": AHEAD}, "message-invalid"),
+    "a slot that is a path": (["main"], {"slot": "tasks.backup/main/../../x"}, "message-invalid"),
+    "a slot that is a number": (["main"], {"slot": 7}, "message-invalid"),
+    "a long slot": (["main"], {"slot": "x" * 100_000}, "message-invalid"),
+    "a target that is a path": (["../../etc"], {}, "unknown-target"),
+    "a target that is a table": ([{"a": 1}], {}, "unknown-target"),
+}
+
+
+def test_messages_that_nobody_of_us_sent_fail_by_name_and_the_worker_goes_on(
+    site: RedisServer, broker: RedisServer, tmp_path: Path
+) -> None:
+    with yard_of(site, broker.url, tmp_path, SHORT) as yard:
+        yard.work("a")
+        for number, (arguments, named, name) in enumerate(MADE_UP.values()):
+            yard.app.send_task("tasks.backup", arguments, named, task_id=f"made-up-{number}", queue="backup")
+            record = yard.ended(f"made-up-{number}")
+            assert (record.state, record.get("error")["name"]) == ("failed", name)
+            assert len(str(dict(record.fields))) < 2000
+        told = {"by": {"a": ["x" * 100_000]}, "later": True, "dry_run": "yes"}
+        yard.app.send_task("tasks.backup", ["main"], told, task_id="odd", queue="backup")
+        assert yard.ended("odd").state == "succeeded", "what no task knows is left aside"
+        assert len(yard.keep.record("odd").get("by")) < 200
+        assert [manifest.task_id for manifest in yard.keep.manifests()] == ["odd"]
