@@ -5,6 +5,6 @@ tells does so between the two: what could not be told is settled as untold and c
 """
 
 from tasks.alarms.course import Alarm, Change, Standing, course
-from tasks.alarms.standing import Alarms
+from tasks.alarms.standing import Alarms, parsed
 
-__all__ = ["Alarm", "Alarms", "Change", "Standing", "course"]
+__all__ = ["Alarm", "Alarms", "Change", "Standing", "course", "parsed"]

@@ -25,6 +25,7 @@ COMMANDS = {
     "cancel": "steer.cancel",
     "pause": "steer.pause",
     "resume": "steer.resume",
+    "status": "status.status",
     "history": "look.history",
     "show": "look.show",
     "memory": "memory.memory",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.alarms import Standing, parsed
 from tasks.control import Client, speaking
 from tasks.names import ROUTINE, Keys
 from tasks.records import Record, Records
@@ -32,11 +33,13 @@ class Page:
             newest that succeeded; newest first.
         leases: the holder's words by resource, as :func:`tasks.names.resources_of` names them.
         paused: by target, then by task.
+        alarms: those that stand, by target.
     """
 
     heads: Mapping[Index, Sequence[Record]] = field(default_factory=dict)
     leases: Mapping[str, str] = field(default_factory=dict)
     paused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    alarms: Mapping[str, Sequence[Standing]] = field(default_factory=dict)
     runs: RunPage = field(default_factory=RunPage)
 
 
@@ -61,7 +64,7 @@ class Ledger:
         Raises:
             ControlUnreachable: it did not answer.
         """
-        indexes, leases, paused = self._standing(targets)
+        indexes, leases, paused, alarms = self._standing(targets)
         heads, found = self._ids(indexes, wanted)
         searched = [run_id for run_id, _ in found.runs] if wanted.outcome else []
         states = self._states([*searched, *(run_id for ids in heads.values() for run_id in ids)])
@@ -76,13 +79,16 @@ class Ledger:
             {index: [records[each] for each in ids if each in records] for index, ids in chosen.items()},
             leases,
             paused,
+            alarms,
             RunPage(tuple(fitting), older, len(found.runs)),
         )
 
     # -- three of the four trips; the last is Records.read_many -------------------------------------------------
 
-    def _standing(self, targets: Sequence[Target]) -> tuple[list[str], dict[str, str], dict[str, Any]]:
-        """The indexes there are, those that grew last first; who holds what; what is paused."""
+    def _standing(
+        self, targets: Sequence[Target]
+    ) -> tuple[list[str], dict[str, str], dict[str, Any], dict[str, list[Standing]]]:
+        """The indexes there are, those that grew last first; who holds what; what is paused; what is wrong."""
         resources = [f"target:{each.name}" for each in targets]
         resources += sorted({f"host:{each.host}" for each in targets if each.host})
         with speaking(self._client), self._client.pipeline(transaction=False) as pipe:
@@ -91,12 +97,14 @@ class Ledger:
                 pipe.hget(self._names.lease(resource), "holder")
             for target in targets:
                 pipe.hgetall(self._names.paused(target.name))
+                pipe.hgetall(self._names.alarms(target.name))
             indexes, *answers = pipe.execute()
-        holders, paused = answers[: len(resources)], answers[len(resources) :]
+        holders, told = answers[: len(resources)], answers[len(resources) :]
         return (
             indexes,
             {resource: str(holder) for resource, holder in zip(resources, holders, strict=True) if holder},
-            {target.name: told for target, told in zip(targets, paused, strict=True) if told},
+            {target.name: paused for target, paused in zip(targets, told[::2], strict=True) if paused},
+            {target.name: _by_age(alarms) for target, alarms in zip(targets, told[1::2], strict=True)},
         )
 
     def _ids(self, indexes: Sequence[str], wanted: Wanted) -> tuple[dict[Index, list[str]], _Found]:
@@ -124,6 +132,10 @@ class Ledger:
             for run_id in unique:
                 pipe.hget(self._names.run(run_id), "state")
             return {run_id: state or "" for run_id, state in zip(unique, pipe.execute(), strict=True)}
+
+
+def _by_age(fields: dict[str, str]) -> list[Standing]:
+    return sorted(parsed(fields).values(), key=lambda each: each.since)
 
 
 def _fits(index: Index, wanted: Wanted) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from tasks.control import connect
 from tasks.errors import ControlUnreachable, RedkeepError
 from tasks.freshness import Freshness, judge
 from tasks.inventory import Inventory
-from tasks.names import masked_url
+from tasks.names import ROUTINE, masked_url
 from tasks.records import Record
 from tasks.schedule import next_due, schedules_of
 from tasks.settings import Settings, Target
@@ -126,13 +126,14 @@ class Observer:
             max_age=max_age,
             freshness=judge(stock, max_age=max_age, scheduled="tasks.backup" in schedules, now=now),
             stock=stock,
-            running=tuple(each for records in heads.values() for each in records if each.state in OPEN),
+            running=tuple(each for each in _told(heads) if each.state in OPEN),
             latest={task: records[0] for task, records in heads.items() if records},
             done=_done(heads),
             lease=page.leases.get(f"target:{target.name}", ""),
             host_lease=page.leases.get(f"host:{target.host}", "") if target.host else "",
             paused=page.paused.get(target.name, {}),
             due=_due(schedules, now),
+            alarms=tuple(page.alarms.get(target.name, ())),
         )
 
     def _gone(self, name: str) -> TargetStatus:
@@ -157,6 +158,12 @@ def _fits(record: Record, wanted: Wanted) -> bool:
         and wanted.outcome in ("", record.state)
         and not wanted.before
     )
+
+
+def _told(heads: Mapping[str, Sequence[Record]]) -> Iterator[Record]:
+    for task, records in heads.items():
+        if task not in ROUTINE:  # of which one runs at any moment
+            yield from records
 
 
 def _done(heads: Mapping[str, Sequence[Record]]) -> dict[str, Record]:

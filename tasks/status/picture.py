@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tasks.alarms import Standing
 from tasks.freshness import STATES, Freshness, State
 from tasks.inventory import Stock
 from tasks.records import Record
@@ -61,6 +62,7 @@ class TargetStatus:
         lease, host_lease: in its own words who works on the target, and on its host, now; empty for nobody.
         paused: what the schedule must not start: reason by task, ``*`` for all.
         due: when the schedule starts each task next.
+        alarms: what is wrong by the last look of tasks/watch, the longest first.
     """
 
     name: str
@@ -76,6 +78,7 @@ class TargetStatus:
     host_lease: str = ""
     paused: Mapping[str, str] = field(default_factory=dict)
     due: Mapping[str, datetime] = field(default_factory=dict)
+    alarms: tuple[Standing, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,9 @@ class Context:
 
     @property
     def state(self) -> State:
-        """The worst of the configured targets'."""
-        return max((each.freshness.state for each in self.targets if each.configured), key=STATES.index)
+        """The worst of the configured targets'; and while the control Redis does not answer, not fresh."""
+        states: list[State] = [each.freshness.state for each in self.targets if each.configured]
+        return max([*states, "unknown"] if self.problem else states, key=STATES.index)
 
     def target(self, name: str) -> TargetStatus | None:
         return next((each for each in self.targets if each.name == name), None)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from tasks.alarms import Standing
 from tasks.inventory import Backup, Proof, Stock
 from tasks.records import Record
 from tasks.status.picture import Context, TargetStatus
@@ -55,8 +56,15 @@ def _target(target: TargetStatus) -> dict[str, Any]:
         "lease": target.lease or None,
         "host_lease": target.host_lease or None,
         "paused": dict(target.paused),
+        "alarms": [_alarm(each) for each in target.alarms],
         "due": {task: _moment(due) for task, due in target.due.items()},
     }
+
+
+def _alarm(alarm: Standing) -> dict[str, Any]:
+    moments = {name: getattr(alarm, name) for name in ("since", "told")}
+    told = {name: _moment(at and datetime.fromtimestamp(at, UTC)) for name, at in moments.items()}
+    return {"kind": alarm.kind, "words": alarm.words, "hint": alarm.hint} | told
 
 
 def _stock(stock: Stock) -> dict[str, Any]:
