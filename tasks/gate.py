@@ -9,7 +9,6 @@ import os
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from tasks.errors import GuardDeferred, GuardRefused, ServerDenied
 from tasks.guard import Disk, Fork, Past, Replication, Sheet, Verdict, judge
@@ -23,7 +22,6 @@ __all__ = ["let_fork", "look"]
 
 SAMPLE = 0.02
 """Seconds between the two looks that show what is being written, and swapped, just now."""
-LOCAL = ("", "localhost", "127.0.0.1", "::1")
 
 
 def let_fork(job: Job, server: Server, target: Target, fork: Fork, patience: float) -> Verdict:
@@ -53,9 +51,10 @@ def let_fork(job: Job, server: Server, target: Target, fork: Fork, patience: flo
 def _noted(verdict: Verdict) -> dict[str, Any]:
     """For the record: what was expected, by the names under which the outcome will stand beside it."""
     expected = verdict.forecast
+    warnings = [reason.told for reason in verdict.of("warn")]
     return {
         "guard": verdict.word,
-        "guard_warnings": [reason.told for reason in verdict.of("warn")],
+        **({"guard_warnings": warnings} if warnings else {}),
         "expected_seconds": round(expected.seconds, 1),
         "expected_cow_bytes": expected.cow_bytes,
         "expected_fork_usec": expected.fork_usec,
@@ -75,7 +74,7 @@ def look(server: Server, target: Target, host: Host | None = None) -> Sheet:
     config = _config(server)
     here = host.is_that_of(info.get("os", ""), int(info.get("total_system_memory", 0)))
     process = host.process_of(int(info["process_id"]), float(info["uptime_in_seconds"])) if here else None
-    here = process is not None or (here and _is_near(target))
+    here = process is not None or (here and _is_near(server, target))
     time.sleep(max(SAMPLE - (time.monotonic() - began), 0))
     later = int(server.info("persistence").get("rdb_changes_since_last_save", 0))
     passed = time.monotonic() - began
@@ -114,12 +113,9 @@ def _config(server: Server) -> dict[str, str]:
         return {}
 
 
-def _is_near(target: Target) -> bool:
+def _is_near(server: Server, target: Target) -> bool:
     """Whether it is plain that the server is here, though its process cannot be told from others (a container's)."""
-    url = urlsplit(target.url.get_secret_value())
-    if url.scheme == "unix" or (url.hostname or "") in LOCAL:
-        return True
-    return target.data_dir is not None and os.access(target.data_dir, os.R_OK)
+    return server.is_here or (target.data_dir is not None and os.access(target.data_dir, os.R_OK))
 
 
 def _replication(info: dict[str, str]) -> Replication:

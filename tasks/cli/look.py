@@ -29,7 +29,10 @@ STYLE = {
 GUARD_STYLE = {"go": "green", "defer": "yellow", "refuse": "red"}
 MOMENTS = ("created", "started", "ended")
 COLUMNS = ("RUN", "SENT", "TASK", "TARGET", "OUTCOME", "TOOK>", "RDB>", "STORED>", "BY", "NOTE")
-BYTES = ("bytes", "stored_bytes", "cow_bytes", "bytes_before", "bytes_after", "bytes_saved", "base_bytes")
+BYTES = (
+    *("bytes", "stored_bytes", "cow_bytes", "bytes_before", "bytes_after", "bytes_saved", "base_bytes"),
+    *("expected_cow_bytes", "expected_disk_bytes"),
+)
 GUARD_COLUMNS = ("RUN", "SENT", "TASK", "TARGET", "GUARD", "FORK>", "COPIED>", "CHILD>", "DISK>", "OUTCOME", "NOTE")
 """With --guard: each figure as it was expected, and as it came."""
 
