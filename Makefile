@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint faults bench env up down clean .venv .servers stale
+.PHONY: help demo test lint faults load bench env up down clean .venv .servers stale
 
 # What the caller's shell has set for other projects would change where and for whom pip installs.
 unexport PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
@@ -33,6 +33,9 @@ lint: .venv/dev.stamp ## ruff, mypy --strict, and the import contract
 	$(python) -m ruff check
 	$(python) -m mypy --strict tasks celeryconfig.py
 	.venv/bin/lint-imports
+
+load: .venv/dev.stamp ## two hundred targets due at once, and two thousand runs in a row; docs/scaling.md
+	$(python) -m tests.load
 
 bench: .venv/dev.stamp .servers/stamp ## measure everything beside what people use today: docs/benchmarks.md
 	$(python) -m tests.bench $(ARGS)
