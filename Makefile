@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint faults load bench env up down clean .venv .servers stale
+.PHONY: help demo test lint audit faults load bench env up down clean .venv .servers stale
 
 # What the caller's shell has set for other projects would change where and for whom pip installs.
 unexport PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
@@ -25,6 +25,10 @@ demo: .venv/demo.stamp ## a Redis, an S3 server, workers, beat and Flower, and a
 
 test: .venv/dev.stamp .servers/stamp ## the whole test suite; what this machine lacks is skipped by name
 	$(python) -m pytest -rs -n $(JOBS) --dist loadfile --cov $(ARGS)
+
+audit: .venv/dev.stamp ## what is known to be wrong with the packages that redkeep needs (asks the network)
+	@$(pip) install pip-audit
+	$(python) -m pip_audit --skip-editable --progress-spinner off
 
 faults: .venv/dev.stamp .servers/stamp ## every fault that is guarded against, for real, and docs/reliability.md
 	$(python) -m tests.faults $(ARGS)
