@@ -44,6 +44,7 @@ def store(settings: Settings, now: Callable[[], datetime] = utc_now) -> Findings
         found = opened.head(probe)
         there = [each.key for each in opened.list("probe/")]
         whole = found is not None and opened.read(probe) == BODY and probe in there
+        list(opened.uploads(probe))
     finally:
         opened.delete(probe)
     if found is None or not whole:

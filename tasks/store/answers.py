@@ -68,6 +68,19 @@ _HINTS = {
     "PermanentRedirect": _REGION_HINT,
     "InvalidObjectState": _ARCHIVED_HINT,
 }
+_REFUSED = frozenset({"AccessDenied", "403"})
+"""What S3 says of a right that is missing; a HEAD has only its status. (Wrong credentials have codes of their own.)"""
+_ACTIONS = {
+    "AbortMultipartUpload": "s3:AbortMultipartUpload",
+    "DeleteObject": "s3:DeleteObject",
+    "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject, and s3:ListBucket for what is not there",
+    "HeadBucket": "s3:ListBucket",
+    "ListMultipartUploads": "s3:ListBucketMultipartUploads",
+    "ListObjectsV2": "s3:ListBucket",
+}
+"""What a policy must allow for a request; for all others s3:PutObject (Amazon S3 User Guide, "Required permissions for
+Amazon S3 API operations")."""
 _NO_ROOM = re.compile(r"no space left|quota exceeded|disk full|not enough space", re.IGNORECASE)
 _SECRETS = re.compile(
     r"\S*(?:X-Amz-(?:Signature|Credential|Security-Token)|Signature=|AWSAccessKeyId|://[^/\s]*@)\S*"
@@ -97,6 +110,9 @@ def from_answer(error: boto.ClientError, bucket: str, key: str) -> RedkeepError:
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     kind = StoreFull if _NO_ROOM.search(said) else _BY_CODE.get(code) or _BY_STATUS.get(status, StoreFailed)
     hint = _HINTS.get(code)
+    if code in _REFUSED:
+        action = _ACTIONS.get(error.operation_name, "s3:PutObject")
+        hint = f"Allow {action}, in the policy of these credentials (docs/permissions.md has the whole of it)."
     if "ObjectLockConfiguration" in said:
         kind, hint = StoreUnusable, _LOCK_HINT
     return kind(_found(kind, bucket, key), detail=_detail(status, code, said), hint=hint)

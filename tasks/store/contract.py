@@ -119,7 +119,9 @@ class Store(Protocol):
         """
 
     def traits(self, key: str) -> Traits:
-        """What else it does. Tried out under ``key``, where nothing may be; nothing stays there."""
+        """What else it does. Tried out under ``key``, where nothing may be; nothing stays there. An upload in parts is
+        begun and ended as well, where there are such.
+        """
 
     def get(self, key: str) -> Iterator[bytes]:
         """The object in chunks of up to 1 MiB, from one and the same version, all of it or an error.

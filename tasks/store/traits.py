@@ -9,6 +9,7 @@ from tasks.errors import ObjectMissing, StoreDenied, StoreFailed
 from tasks.store.answers import status_of
 from tasks.store.client import Bucket
 from tasks.store.contract import Traits
+from tasks.store.multipart import abort
 
 __all__ = ["traits"]
 
@@ -16,6 +17,7 @@ __all__ = ["traits"]
 def traits(bucket: Bucket, key: str) -> Traits:
     """See :meth:`tasks.store.contract.Store.traits`."""
     client = bucket.client
+    _begin_and_abort(bucket, key)
     return Traits(
         versioned=_set(bucket, client.get_bucket_versioning, lambda reply: reply.get("Status")),
         locked=_set(
@@ -25,6 +27,17 @@ def traits(bucket: Bucket, key: str) -> Traits:
         ),
         compares=_compares(bucket, key),
     )
+
+
+def _begin_and_abort(bucket: Bucket, key: str) -> None:
+    """What every large object begins with, and what a failed one ends with.
+
+    Raises:
+        StoreDenied: one of the two may not be done.
+    """
+    with bucket.answers(key):
+        begun = bucket.client.create_multipart_upload(**bucket.at(key))
+    abort(bucket, key, begun["UploadId"])
 
 
 def _set(bucket: Bucket, ask: Callable[..., Any], read: Callable[[Any], object]) -> bool | None:

@@ -160,7 +160,7 @@ def test_access_that_is_denied(
         )
         proxy.faults[operation] = iter([Answer(403, "AccessDenied")])
         attempt = ours.attempt()
-    assert_refused(ours, attempt, StoreDenied, "failed", "the worker needs to list, read, write and delete")
+    assert_refused(ours, attempt, StoreDenied, "failed", "Allow s3:")
     assert forks(any_redis) == (0 if operation == "head" else 1)
     assert settings_are_back(any_redis)
 
