@@ -45,16 +45,16 @@ KINDS: dict[str, tuple[Right, ...]] = {
 
 
 def rights_of(target: Target, *, followed: bool) -> dict[str, tuple[Right, ...]]:
-    """What each task of this target needs.
+    """What each task of this target needs that the schedule starts, and a backup in any case.
 
     Args:
         followed: whether the server's own saves can be followed; else they are streamed.
     """
     keep = target.backup.server_compression == "keep"
-    found = {"backup": KINDS["stream" if not followed else "follow keep" if keep else "follow"]}
+    wanted = {"backup": KINDS["stream" if not followed else "follow keep" if keep else "follow"]}
     if target.persistence.schedule != "off":
-        found["enforce"] = KINDS[f"enforce {target.persistence.enforce}"]
-    return found
+        wanted["enforce"] = KINDS[f"enforce {target.persistence.enforce}"]
+    return wanted
 
 
 def rule(rights: Iterable[Right]) -> str:

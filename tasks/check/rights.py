@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from tasks.check.finding import Finding, Findings
 from tasks.check.source import followed
@@ -22,34 +22,42 @@ def may_tell(asked: Server) -> bool:
 
 
 def rights(asked: Server, target: Target) -> Findings:
-    """What each task of this target needs, command by command."""
+    """One row for all that is missing, with the one command that grants it."""
     what = f"{target.name}: rights"
-    dry_run = _may_dry_run(asked)
     wanted = rights_of(target, followed=followed(target))
-    untried: set[str] = set()
-    sound = True
-    for task, needed in wanted.items():
-        missing: list[Right] = []
-        for right in needed:
-            refusal = _dry(asked, right) if dry_run else _tried(asked, right)
-            if refusal is None and not dry_run and not right.harmless:
-                untried.add(right.name)
-            elif isinstance(refusal, ServerDenied) and "rename" in refusal.hint:
-                sound = False
-                yield Finding(what, "fail", f"{task}: {refusal}", refusal.hint)
-            elif refusal is not None:
-                missing.append(right)
-        if missing:
-            sound = False
-            told = f"{task}: user {asked.user!r} may not run {', '.join(_spelled(missing))}"
-            yield Finding(what, "fail", told, f"Grant it: ACL SETUSER {asked.user} {rule(missing)}")
-    if sound:
-        told = f"user {asked.user!r} may run all that {', '.join(wanted)} need{'s' if len(wanted) == 1 else ''}"
-        yield Finding(what, "ok", told + (f"; not tried: {', '.join(sorted(untried))}" if untried else ""))
+    dry_run = _may_dry_run(asked)
+    missing: list[Right] = []
+    untried: list[Right] = []
+    gone: list[RedkeepError] = []
+    for right in dict.fromkeys(right for needed in wanted.values() for right in needed):
+        if not dry_run and not right.harmless:
+            untried.append(right)
+            continue
+        refusal = _dry(asked, right) if dry_run else _tried(asked, right)
+        if refusal is not None and "rename" in refusal.hint:
+            gone.append(refusal)
+        elif refusal is not None:
+            missing.append(right)
+    for refusal in gone:
+        yield Finding(what, "fail", str(refusal), refusal.hint)
+    if missing:
+        told = f"user {asked.user!r} may not run {_listed(missing, wanted)}"
+        yield Finding(what, "fail", told, f"Grant it: ACL SETUSER {asked.user} {rule(missing)}")
+    elif not gone:
+        told = f"user {asked.user!r} may run all that {' and '.join(wanted)} need{'s' if len(wanted) == 1 else ''}"
+        yield Finding(what, "ok", told + (f"; not tried: {_listed(untried, {})}" if untried else ""))
 
 
-def _spelled(rights: Iterable[Right]) -> list[str]:
-    return [right.name.upper().replace("|", " ") for right in rights]
+def _listed(rights: Iterable[Right], wanted: Mapping[str, Iterable[Right]]) -> str:
+    """
+    >>> _listed([INFO], {"backup": [INFO], "enforce": [INFO]})
+    'INFO (backup, enforce)'
+    """
+    shown = []
+    for right in rights:
+        by = ", ".join(task for task, needed in wanted.items() if right in needed)
+        shown.append(right.name.upper().replace("|", " ") + (f" ({by})" if by else ""))
+    return ", ".join(shown)
 
 
 def _may_dry_run(asked: Server) -> bool:
@@ -65,15 +73,13 @@ def _dry(asked: Server, right: Right) -> RedkeepError | None:
     """The refusal that the server foretells."""
     try:
         answer = asked.ask("ACL", "DRYRUN", asked.user, *right.example)
-    except ServerRefused:  # renamed: it has no such command
-        return _tried(asked, right)
+    except ServerRefused:  # it has no such command
+        return asked.refusal(ResponseError("unknown command"), right.example)
     return None if answer == b"OK" else asked.refusal(NoPermissionError("NOPERM"), right.example)
 
 
 def _tried(asked: Server, right: Right) -> RedkeepError | None:
     """The refusal that sending it meets. Any other error means that it was let through."""
-    if not right.harmless:
-        return None
     try:
         asked.ask(*right.example)
     except ServerDenied as error:

@@ -9,7 +9,7 @@ from rig.checked import Installation, found, rows
 from rig.redis_servers import RedisServer
 
 from tasks.check.finding import Finding
-from tasks.rights import KINDS, Right, rule
+from tasks.rights import KINDS, Right, rights_of, rule
 from tasks.settings import Settings
 
 KEEPER = "redkeep"
@@ -31,7 +31,6 @@ def settings(
         (cared_for.url, f"redis://{KEEPER}:secret@127.0.0.1:{kept.port}"),
         (str(cared_for.dir), str(kept.dir)),
         ('# source = "auto"', f'source = "{request.param}"'),
-        ('# schedule = "17 * * * *"', 'schedule = "off"'),  # for the backup alone
     )
 
 
@@ -42,18 +41,23 @@ def found_of(settings: Settings) -> Finding:
 
 
 def needed(settings: Settings) -> list[Right]:
-    return [right for right in KINDS[settings.target[0].backup.source] if right.harmless]
+    """What can be found out by trying, for all tasks."""
+    (target,) = settings.target
+    rights = rights_of(target, followed=target.backup.source == "follow").values()
+    return [right for right in dict.fromkeys(right for each in rights for right in each) if right.harmless]
 
 
 def grant(server: RedisServer, rules: str) -> None:
     server.client().execute_command("ACL", "SETUSER", KEEPER, *rules.split())
 
 
-def test_what_is_missing_is_named_with_the_rule_that_grants_it(settings: Settings, kept: RedisServer) -> None:
+def test_what_is_missing_is_named_with_who_needs_it_and_the_rule_that_grants_it(
+    settings: Settings, kept: RedisServer
+) -> None:
     first, *others = needed(settings)
     grant(kept, rule(others))
     finding = found_of(settings)
-    assert (finding.level, finding.told) == ("fail", f"backup: user '{KEEPER}' may not run {first.name.upper()}")
+    assert (finding.level, finding.told) == ("fail", f"user '{KEEPER}' may not run INFO (backup, enforce)")
     assert finding.remedy == f"Grant it: ACL SETUSER {KEEPER} +{first.name}"
 
 
@@ -65,13 +69,13 @@ def test_following_the_remedy_leads_to_all_that_can_be_asked_about(settings: Set
 @pytest.mark.parametrize("settings", ["stream"], indirect=True)
 def test_what_cannot_be_asked_about_without_doing_it_is_named(settings: Settings, kept: RedisServer) -> None:
     grant(kept, rule(needed(settings)))
-    assert found_of(settings).told.endswith("; not tried: sync")
+    assert found_of(settings).told.endswith("; not tried: SYNC")
     if kept.flavour == "redis6":  # which has no ACL DRYRUN
         return
     grant(kept, "+acl|dryrun")
     assert (found_of(settings).level, found_of(settings).remedy) == ("fail", f"Grant it: ACL SETUSER {KEEPER} +sync")
     grant(kept, "+sync")
-    assert found_of(settings).told == f"user '{KEEPER}' may run all that backup needs"
+    assert found_of(settings).told == f"user '{KEEPER}' may run all that backup and enforce need"
 
 
 @pytest.mark.parametrize("rules", ["+@all ~*", "+@all ~* -acl"], ids=["by dry run", "by trying"])
@@ -107,7 +111,7 @@ def test_a_command_that_is_renamed_away_is_named_so(
     any_redis.restart(rename_command="BGSAVE hidden")
     settings = installed((cared_for.url, any_redis.url), (str(cared_for.dir), str(any_redis.dir)))
     failed = rows(settings, "fail")["main: rights"]
-    assert failed.told.startswith("backup: redis://127.0.0.1")
+    assert failed.told.endswith("has no command BGSAVE")
     assert "rename-command" in failed.remedy
 
 
