@@ -31,6 +31,7 @@ CONFIG_GET = Right("config|get", ("CONFIG", "GET", "save"))
 CONFIG_SET = Right("config|set", ("CONFIG", "SET", UNKNOWN, "no"))
 CONFIG_REWRITE = Right("config|rewrite", ("CONFIG", "REWRITE"), harmless=False)
 BGSAVE = Right("bgsave", ("BGSAVE", UNKNOWN))
+BGREWRITEAOF = Right("bgrewriteaof", ("BGREWRITEAOF",), harmless=False)
 REPLCONF = Right("replconf", ("REPLCONF", "capa", "eof"))
 SYNC = Right("sync", ("SYNC",), harmless=False)
 
@@ -38,6 +39,7 @@ KINDS: dict[str, tuple[Right, ...]] = {
     "follow": (INFO, BGSAVE, CONFIG_GET, CONFIG_SET),
     "follow keep": (INFO, BGSAVE, CONFIG_GET),
     "stream": (INFO, REPLCONF, SYNC),
+    "rewrite": (INFO, BGREWRITEAOF),
     "enforce report": (INFO, CONFIG_GET),
     "enforce apply": (INFO, CONFIG_GET, CONFIG_SET, CONFIG_REWRITE),
 }
@@ -54,6 +56,8 @@ def rights_of(target: Target, *, followed: bool) -> dict[str, tuple[Right, ...]]
     wanted = {"backup": KINDS["stream" if not followed else "follow keep" if keep else "follow"]}
     if target.persistence.schedule != "off":
         wanted["enforce"] = KINDS[f"enforce {target.persistence.enforce}"]
+    if target.rewrite.schedule != "off":
+        wanted["rewrite"] = KINDS["rewrite"]
     return wanted
 
 

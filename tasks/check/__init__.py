@@ -1,13 +1,17 @@
 """The doctor: what every task needs, looked at piece by piece, each with its remedy. Changes nothing that stays.
 
-finding     one row of the table
-together    all looks at once, because most of them wait
-clock       whether two clocks agree
+finding      one row of the table
+together     all looks at once, because most of them wait
+clock        whether two clocks agree
 
-control     the control Redis                     server      version, rights, persistence of a target
-keys        who can read and who signs            source      where its snapshots come from
-store       by writing, reading and deleting      drills      whether it could be brought back here
-schedule    pauses, and what would meet           workers     who is there, and with which settings
+control      the control Redis
+keys         who can read and who signs
+store        by writing, reading and deleting
+server       a target: version and role; with it persistence, host (the guard's reasons) and rights
+source       where its snapshots come from
+drills       whether it could be brought back here
+schedule     pauses, and what would meet
+workers      who is there, and with which settings
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def rights(asked: Server, target: Target) -> Findings:
         told = f"user {asked.user!r} may not run {_listed(missing, wanted)}"
         yield Finding(what, "fail", told, f"Grant it: ACL SETUSER {asked.user} {rule(missing)}")
     elif not gone:
-        told = f"user {asked.user!r} may run all that {' and '.join(wanted)} need{'s' if len(wanted) == 1 else ''}"
+        told = f"user {asked.user!r} may run all that {', '.join(wanted)} need{'s' if len(wanted) == 1 else ''}"
         yield Finding(what, "ok", told + (f"; not tried: {_listed(untried, {})}" if untried else ""))
 
 

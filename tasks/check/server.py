@@ -5,6 +5,7 @@ from __future__ import annotations
 from tasks import names
 from tasks.check.clock import apart, clock, server_time
 from tasks.check.finding import Finding, Findings, safely
+from tasks.check.host import host
 from tasks.check.persistence import persistence
 from tasks.check.rights import may_tell, rights
 from tasks.errors import ServerDenied
@@ -24,6 +25,7 @@ def server(target: Target) -> Findings:
         if may_tell(asked):
             yield from safely(what, lambda: _facts(asked, target))
             yield from safely(f"{target.name}: persistence", lambda: persistence(asked, target))
+            yield from safely(f"{target.name}: guard", lambda: host(asked, target))
         yield from rights(asked, target)
 
 

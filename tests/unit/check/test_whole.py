@@ -12,27 +12,15 @@ from tasks.control import connect
 from tasks.names import Keys
 
 
-def test_where_all_is_well_nothing_fails(installed: Installation) -> None:
-    settings = installed()
-    levels = [(each.what, each.level) for each in found(settings)]
-    assert levels == [
-        ("control", "ok"),
-        ("keys", "ok"),
-        ("keys", "warn"),
-        ("keys", "ok"),
-        ("store", "ok"),
-        ("store", "ok"),
-        ("main: server", "ok"),
-        ("main: persistence", "ok"),
-        ("main: rights", "ok"),
-        ("main: source", "ok"),
-        ("schedule", "ok"),
-        ("workers", "ok"),
-        ("workers", "ok"),
-        ("workers", "ok"),
-        ("workers", "ok"),
-        ("workers", "ok"),
-    ]
+def test_where_all_is_well_nothing_fails_and_everything_has_a_row(installed: Installation) -> None:
+    seen = found(installed())
+    assert [each for each in seen if each.level == "fail"] == []
+    order = list(dict.fromkeys(each.what for each in seen))
+    assert order[:4] == ["control", "keys", "store", "main: server"]
+    assert order[-4:] == ["main: rights", "main: source", "schedule", "workers"]
+    assert {"main: persistence", "main: memory", "main: replication"} < set(order)
+    told = " ".join(each.told for each in seen if each.what == "workers")
+    assert all(words in told for words in ("queue backup is served", "beat is alive", "all 3 were started with these"))
 
 
 def test_looking_leaves_no_object_no_key_and_no_setting_behind(
