@@ -4,6 +4,8 @@ One Lua call takes all the resources or none. Taking them again with the same to
 fence, so a lost reply may be retried. The fence rises even when the control Redis lost its tail, because it never
 falls behind the server's clock. Redis cannot promise more than its own durability: what a failed-over or evicting
 control Redis can break, the manifest's conditional write still holds (docs/operations.md).
+
+Who waits for a lease says so beside it, and a run that can be interrupted gives way.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from tasks.control import Client, speaking
 from tasks.errors import LeaseBusy, LeaseLost
 from tasks.names import Keys
 
-__all__ = ["Lease", "acquire"]
+__all__ = ["Lease", "acquire", "content", "want", "wanted"]
 
 _ACQUIRE = """
 local token, ttl, holder = ARGV[1], tonumber(ARGV[2]), ARGV[3]
@@ -58,6 +60,13 @@ end
 return 1
 """
 
+_CONTENT = """
+for i = 1, #KEYS do
+  if redis.call('GET', KEYS[i]) == ARGV[1] then redis.call('DEL', KEYS[i]) end
+end
+return 1
+"""
+
 
 def _uptime() -> float:
     """Seconds on a clock that also runs while the machine, or this process, is stopped."""
@@ -69,12 +78,14 @@ class Lease:
     """Resources held under one token.
 
     Attributes:
+        marks: keys under which others say that they wait for it.
         fence: rises with every new holder; microseconds since 1970 or one above the last.
         proven_until: on the uptime clock; past it somebody else may hold the lease.
     """
 
     client: Client
     keys: list[str]
+    marks: list[str]
     token: str
     ttl: float
     fence: int
@@ -102,6 +113,10 @@ class Lease:
             self.proven_until = 0.0
             raise LeaseLost("the lease ended while the run went on")
         self.proven_until = asked + self.ttl
+
+    def wanted(self) -> str:
+        """The run that waits for it, or nothing. Raises as :meth:`renew`."""
+        return _waiting(self.client, self.marks)
 
     def release(self) -> None:
         """Give it back if it is still ours.
@@ -135,7 +150,32 @@ def acquire(
     taken, told, *left = answer
     if not taken:
         raise LeaseBusy(f"the lease is held by {told}", detail=f"ends in {left[0] / 1000:.0f} s unless renewed")
-    return Lease(client, keys, token, ttl, int(told), asked + ttl)
+    return Lease(client, keys, [names.wanted(each) for each in resources], token, ttl, int(told), asked + ttl)
+
+
+def want(client: Client, names: Keys, resources: Sequence[str], *, run_id: str, ttl: float) -> None:
+    """Say that a run waits for the resources, so that one which can be interrupted gives way. Said again at each try;
+    it ends with `content`, or after `ttl` seconds."""
+    with speaking(client), client.pipeline(transaction=False) as pipe:
+        for resource in resources:
+            pipe.set(names.wanted(resource), run_id, px=_ms(ttl))
+        pipe.execute()
+
+
+def content(client: Client, names: Keys, resources: Sequence[str], *, run_id: str) -> None:
+    """Say that the run waits no longer."""
+    with speaking(client):
+        client.eval(_CONTENT, len(resources), *(names.wanted(resource) for resource in resources), run_id)
+
+
+def wanted(client: Client, names: Keys, resources: Sequence[str]) -> str:
+    """The run that waits for one of the resources, or nothing."""
+    return _waiting(client, [names.wanted(resource) for resource in resources])
+
+
+def _waiting(client: Client, marks: list[str]) -> str:
+    with speaking(client):
+        return next(filter(None, client.mget(marks)), "")
 
 
 def _ms(seconds: float) -> int:

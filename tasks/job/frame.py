@@ -28,7 +28,7 @@ from tasks.errors import (
 )
 from tasks.job.pulse import Pulse
 from tasks.job.ticket import Again, Job, Ticket, Work
-from tasks.names import ROUTINE, Keys, new_nonce, resources_of
+from tasks.names import ROUTINE, Keys, gives_way, new_nonce, resources_of
 from tasks.records import Record, Records
 from tasks.settings import Settings, Target
 from tasks.slot import Slot
@@ -145,13 +145,24 @@ class _Frame:
         while True:
             self.job.checkpoint()
             try:
-                return leases.acquire(
+                self._give_way(resources)
+                taken = leases.acquire(
                     self.client, self.names, resources, token=token, holder=holder, ttl=control.lease_ttl
                 )
             except LeaseBusy:
+                if not gives_way(ticket.task):  # said beyond the next try, for which the message has to come again
+                    ttl = max(control.lease_ttl, 2 * control.retry_delay)
+                    leases.want(self.client, self.names, resources, run_id=ticket.run_id, ttl=ttl)
                 if time.monotonic() >= end:
                     raise
                 time.sleep(LOOK)
+            else:
+                leases.content(self.client, self.names, resources, run_id=ticket.run_id)
+                return taken
+
+    def _give_way(self, resources: list[str]) -> None:
+        if gives_way(self.ticket.task) and (waiting := leases.wanted(self.client, self.names, resources)):
+            raise LeaseBusy(f"run {waiting} waits for the lease and goes first")
 
     # -- how it ended ----------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from tasks.errors import (
     RunCancelled,
 )
 from tasks.job.ticket import Job
+from tasks.names import gives_way
 from tasks.records import Records
 from tasks.settings import Control
 from tasks.slot import Slot
@@ -45,6 +46,7 @@ class Pulse:
         self._duties: list[tuple[float, Callable[[], None]]] = [
             (min(BEAT, self._ttl / 4), self._beat),
             (self._ttl / 4, self._hold),
+            (min(BEAT, self._ttl / 4), self._look_out),
             (min(60.0, control.visibility / 5), job.ticket.keep_message),
         ]
 
@@ -89,6 +91,10 @@ class Pulse:
             self._job.lease.renew()
             if self._slot is not None:
                 self._slot.claim(self._ttl)
+
+    def _look_out(self) -> None:
+        if self._job.lease is not None and gives_way(self._job.ticket.task):
+            self._job.wanted = self._job.lease.wanted()
 
     def _stop(self, error: RedkeepError) -> None:
         self._job.stop = self._job.stop or error

@@ -81,6 +81,8 @@ class Job:
     warnings: list[str] = field(default_factory=list)
     progress: dict[str, Any] = field(default_factory=dict)
     stop: RedkeepError | None = None
+    wanted: str = ""
+    """The run that waits for our lease; looked for only where this one gives way."""
 
     @property
     def fence(self) -> int:

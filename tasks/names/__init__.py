@@ -33,7 +33,7 @@ from tasks.names.objects import (
     verdict_key,
     verdict_prefix,
 )
-from tasks.names.queues import QUEUES, ROUTINE, queue_of, resources_of
+from tasks.names.queues import QUEUES, ROUTINE, gives_way, queue_of, resources_of
 from tasks.names.urls import masked_url, origin_of
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "ROUTINE",
     "Keys",
     "due_of",
+    "gives_way",
     "hold_key",
     "hold_prefix",
     "id_in",

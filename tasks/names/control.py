@@ -23,6 +23,10 @@ class Keys:
         """
         return f"{self.namespace}:lease:{resource}"
 
+    def wanted(self, resource: str) -> str:
+        """The run that waits for that lease and must not wait long."""
+        return f"{self.namespace}:wanted:{resource}"
+
     def fence(self) -> str:
         """The last fence given out."""
         return f"{self.namespace}:fence"
@@ -66,6 +70,14 @@ class Keys:
     def roster(self) -> str:
         """What each worker and beat said of itself when it was ready, a hash by its name."""
         return f"{self.namespace}:roster"
+
+    def tidy(self, target: str) -> str:
+        """What tidy remembers of a target from run to run, a hash.
+
+        >>> Keys("redkeep").tidy("main")
+        'redkeep:tidy:main'
+        """
+        return f"{self.namespace}:tidy:{target}"
 
     def paused(self, target: str) -> str:
         """Tasks of a target that the schedule must not start, a hash of task to reason."""

@@ -21,6 +21,17 @@ NEAR = frozenset({"backup", "tidy", "rewrite"})
 CALM = frozenset({"drill", "verify", "retention", "watch"})
 """The tasks that make no server fork or churn its memory: each holds a resource of its own."""
 
+GIVING_WAY = frozenset({"tidy"})
+"""The tasks that lose nothing when they are interrupted: they end early where another run wants their lease."""
+
+
+def gives_way(task: str) -> bool:
+    """
+    >>> gives_way("tasks.tidy"), gives_way("tasks.backup")
+    (True, False)
+    """
+    return task.removeprefix("tasks.") in GIVING_WAY
+
 
 ROUTINE = frozenset({"tasks.watch"})
 """Tasks that come every few minutes, for every target, and change nothing under care: that one went well is no news.

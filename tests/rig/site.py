@@ -40,8 +40,16 @@ class Site:
     def records(self) -> Records:
         return Records(self.client, self.settings.control)
 
-    def run(self, work: Work, run_id: str = "r1", *, target: str = "main", slot: str | None = None) -> dict[str, Any]:
-        ticket = Ticket(run_id, "tasks.backup", target, slot=slot, by="test")
+    def run(
+        self,
+        work: Work,
+        run_id: str = "r1",
+        *,
+        target: str = "main",
+        slot: str | None = None,
+        task: str = "tasks.backup",
+    ) -> dict[str, Any]:
+        ticket = Ticket(run_id, task, target, slot=slot, by="test")
         return job.run(work, ticket, self.settings, target_of(self.settings, target))
 
     def read(self, run_id: str = "r1") -> Record:

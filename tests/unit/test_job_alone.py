@@ -18,7 +18,7 @@ from tasks.errors import (
     SlotBusy,
 )
 from tasks.job import Again, Job
-from tasks.lease import acquire
+from tasks.lease import acquire, want
 from tasks.settings import Settings
 from tasks.slot import Slot
 
@@ -116,6 +116,32 @@ def test_a_slot_that_another_took_while_the_lease_was_waited_for_is_not_done_twi
         other.commit()
         holder.release()
         assert waiting.result(WITHIN)["outcome"] == "skipped"
+
+
+def test_a_run_that_can_be_interrupted_learns_that_another_waits_and_goes_after_it(site: Site) -> None:
+    order: list[str] = []
+
+    def tidying(job: Job) -> None:
+        with ThreadPoolExecutor() as pool:
+            backup = pool.submit(site.run, lambda _: order.append("backup"), "b1", target="twin")
+            until(lambda: job.wanted == "b1")
+            with pytest.raises(Again):
+                backup.result(WITHIN)
+        order.append("tidy gave way")
+
+    site.run(tidying, "t1", task="tasks.tidy")
+    with pytest.raises(Again) as again:
+        site.run(lambda _: order.append("another tidy"), "t2", task="tasks.tidy")
+    assert "run b1 waits for the lease and goes first" in str(again.value)
+    site.run(lambda _: order.append("backup"), "b1", target="twin")
+    site.run(lambda _: order.append("another tidy"), "t2", task="tasks.tidy")
+    assert order == ["tidy gave way", "backup", "another tidy"]
+
+
+def test_nobody_gives_way_for_long_to_a_run_that_never_comes_back(site: Site) -> None:
+    want(site.client, site.names, ["host:db1"], run_id="gone", ttl=0.05)
+    until(lambda: not site.client.exists(site.names.wanted("host:db1")))
+    assert site.run(nothing, task="tasks.tidy")["outcome"] == "succeeded"
 
 
 # -- stopping --------------------------------------------------------------------------------------------
