@@ -28,6 +28,7 @@ Edges, each speaks to one outside thing
     discovery/     the Redis servers of this machine
     sample.py      a random sample of a server's keys
     aof.py         its AOF's files
+    pace.py        how fast a server may be worked on, by its own answer times
     checker.py     redis-check-rdb
     store/         an S3 bucket or a folder
     stream/        seal() and unseal(): the stages, and the sources a snapshot comes from

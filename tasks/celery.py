@@ -31,6 +31,7 @@ from tasks import drill as drill_verb
 from tasks import enforce as enforce_verb
 from tasks import retention as retention_verb
 from tasks import rewrite as rewrite_verb
+from tasks import tidy as tidy_verb
 from tasks import verify as verify_verb
 from tasks import watch as watch_verb
 from tasks.errors import (
@@ -89,6 +90,7 @@ VERBS: dict[str, Verb] = {
     "tasks.enforce": enforce_verb.enforce,
     "tasks.retention": retention_verb.retention,
     "tasks.rewrite": rewrite_verb.rewrite,
+    "tasks.tidy": tidy_verb.tidy,
     "tasks.verify": verify_verb.verify,
     "tasks.watch": partial(watch_verb.watch, send=_send_again),
 }
@@ -159,6 +161,15 @@ def retention(
 def watch(task: Task[Any, Any], /, target: str, *, slot: str | None = None, by: str = "", **_: Any) -> dict[str, Any]:
     """Look at a target, and tell who is to be told."""
     return _conduct(task, target, slot, by)
+
+
+@app.task(bind=True, name="tasks.tidy")
+def tidy(
+    task: Task[Any, Any], /, target: str, *, slot: str | None = None, by: str = "",
+    dry_run: bool | None = None, force_share: float | None = None, **_: Any,
+) -> dict[str, Any]:
+    """Remove from a target what its rules find."""
+    return _conduct(task, target, slot, by, dry_run=dry_run, force_share=force_share)
 
 
 def _have_retention(backup_done: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import redis
@@ -174,5 +174,5 @@ def _with_elements(server: Server, found: list[KeyFacts | None]) -> list[KeyFact
     countable = [each for each in found if each and each.type in ELEMENTS]
     counts = _told(server, [(ELEMENTS[str(each.type)], each.key) for each in countable])
     for index, each, elements in zip(at, countable, counts, strict=True):
-        found[index] = replace(each, elements=elements)
+        found[index] = each._replace(elements=elements)
     return found

@@ -60,6 +60,7 @@ def schedules_of(settings: Settings, target: Target) -> dict[str, str]:
         "tasks.enforce": target.persistence.schedule,
         "tasks.rewrite": target.rewrite.schedule,
         "tasks.retention": "off" if target.backup.schedule == "off" else RETENTION,
+        "tasks.tidy": target.tidy.schedule if target.tidy and target.tidy.rule else "off",
         "tasks.verify": verify.schedule if verify else "off",
         "tasks.drill": drill.schedule if drill else "off",
         "tasks.watch": WATCH,

@@ -75,6 +75,24 @@ def _watch(figures: Figures) -> Iterator[str]:
     yield from (f"sent again: {each}" for each in figures["again"])
 
 
+def _tidy(figures: Figures) -> Iterator[str]:
+    dry, share = figures["dry_run"], figures["share"]["value"]
+    ended = {"through": "", "gave way": "; it gave way to a run that waited", "out of time": "; its time was over"}
+    yield f"{figures['met']:,} of {figures['keys']:,} keys looked at{ended[figures['ended']]}"
+    yield f"estimated beforehand: {share:.1%} of the keys to go"
+    for told in figures["rules"]:
+        done = told["matched"] if dry else told.get("removed", told.get("trimmed", 0))
+        what = {"delete": "removed", "expire_in": "given an expiry"}.get(told["action"], "trimmed")
+        kept = f", {told['changed']:,} kept because they changed" if told["changed"] else ""
+        yield f"{told['rule']}: {done:,} of {told['seen']:,} {'would be ' * dry}{what}, {size(told['bytes'])}{kept}"
+        yield from (f"  {example}" for example in told.get("examples", []))
+    waited = figures["seconds_waited"]
+    if any(waited.values()):
+        yield f"waited {seconds(waited['latency'])} for the server's answers, {seconds(waited['forks'])} for its forks"
+    if dry:
+        yield "Nothing was changed: this was a dry run. --no-dry-run does it."
+
+
 TOLD: dict[str, Callable[[Figures], Iterator[str]]] = {
     "tasks.backup": _backup,
     "tasks.drill": _drill,
@@ -83,4 +101,5 @@ TOLD: dict[str, Callable[[Figures], Iterator[str]]] = {
     "tasks.retention": _retention,
     "tasks.rewrite": _rewrite,
     "tasks.watch": _watch,
+    "tasks.tidy": _tidy,
 }

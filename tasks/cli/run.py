@@ -51,6 +51,7 @@ TASKS: dict[str, frozenset[str]] = {
     "retention": frozenset({"dry_run"}),
     "rewrite": frozenset(),
     "watch": frozenset(),
+    "tidy": frozenset({"dry_run", "force_share"}),
 }
 """The tasks there are, and what each can be asked for beside its target."""
 STOPPED = RunCancelled("the run was cancelled")
@@ -63,12 +64,22 @@ UNTOLD = {"died": WorkerLost("the worker died").as_dict(), "cancelled": STOPPED.
 @click.argument("target")
 @click.option("--detach", is_flag=True, help="Send it, print its id, and do not wait.")
 @click.option("--inline", is_flag=True, help="Do it in this process; needs no worker.")
-@click.option("--dry-run/--no-dry-run", default=False, help="enforce, retention: only tell what would be done.")
+@click.option(
+    "--dry-run/--no-dry-run",
+    default=None,
+    help="enforce, retention, tidy: only tell what would be done. Tidy does so until its rules have run for real once.",
+)
+@click.option(
+    "--force-share",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="tidy: up to this share of all keys may go, whatever max_share says.",
+)
 @click.option("--backup", metavar="ID", help="drill: another backup than the newest.")
 @json_option
 @errors_told
 def run(task: str, target: str, detach: bool, inline: bool, as_json: bool, **given: Any) -> None:
-    """Run TASK (backup, verify, drill, enforce, retention, rewrite) on TARGET now, and follow it."""
+    """Run TASK (backup, verify, drill, enforce, retention, rewrite, tidy) on TARGET now, and follow it."""
     if detach and inline:
         raise click.UsageError("--detach and --inline exclude each other.")
     options = _options(task, given)
@@ -87,7 +98,7 @@ def run(task: str, target: str, detach: bool, inline: bool, as_json: bool, **giv
 
 def _options(task: str, given: dict[str, Any]) -> dict[str, Any]:
     """What was asked for, under the names of the task's arguments; what was not, its own defaults decide."""
-    asked = {name: value for name, value in given.items() if value not in (None, False)}
+    asked = {name: value for name, value in given.items() if value is not None}
     for name in sorted(set(asked) - TASKS[task]):
         raise click.UsageError(f"{task} has no --{name.replace('_', '-')}.")
     return asked
@@ -224,7 +235,8 @@ def _draw(progress: Progress, bar: TaskID, record: Record) -> None:
     told = record.get("progress") or {}
     done, total = told.get("bytes"), told.get("total")
     reason = (record.get("error") or {}).get("message", "") if record.state == "waiting" else ""
-    description = reason or told.get("phase") or record.state
+    keys = f", {told['keys']:,} of {told['total_keys']:,} keys" if "keys" in told else ""
+    description = reason or f"{told.get('phase') or record.state}{keys}"
     progress.update(bar, description=description[:60], completed=done or 0, total=total)
 
 

@@ -125,6 +125,13 @@ from tasks.errors.store import (
     StoreUnreachable,
     StoreUnusable,
 )
+from tasks.errors.tidy import (
+    ClockMovedBack,
+    NoRecentBackup,
+    NoRules,
+    ShareExceeded,
+    TidyUnfit,
+)
 from tasks.errors.watch import (
     AlertsUnset,
     AlertUndelivered,
@@ -143,6 +150,7 @@ __all__ = [
     "BackupUnknown",
     "BucketMissing",
     "CheckFailed",
+    "ClockMovedBack",
     "CompressionCorrupt",
     "ControlUnreachable",
     "DataDirForeign",
@@ -167,6 +175,8 @@ __all__ = [
     "ManifestTooNew",
     "MemoryShort",
     "MessageInvalid",
+    "NoRecentBackup",
+    "NoRules",
     "NoWorker",
     "ObjectExists",
     "ObjectMissing",
@@ -202,6 +212,7 @@ __all__ = [
     "SettingsInvalid",
     "SettingsLeft",
     "SettingsMissing",
+    "ShareExceeded",
     "SignatureInvalid",
     "Skip",
     "SlotBusy",
@@ -218,6 +229,7 @@ __all__ = [
     "StoreUnusable",
     "StructureInvalid",
     "SyncRefused",
+    "TidyUnfit",
     "TimeLimitExceeded",
     "Unexpected",
     "UnknownTarget",

@@ -71,20 +71,31 @@ class Wire:
 
         Every answer is read before the first error among them is raised.
         """
-        found = self.replies(commands)
-        for command, answer in zip(commands, found, strict=True):
-            if isinstance(answer, redis.ResponseError):
-                raise self.refusal(answer, command)
-        return found
+        return self.checked(commands, self.replies(commands))
+
+    def checked(self, commands: Sequence[Sequence[Word]], replies: list[Any]) -> list[Any]:
+        """The replies as they are. Raises what the first refusal among them means."""
+        for command, reply in zip(commands, replies, strict=True):
+            if isinstance(reply, redis.ResponseError):
+                raise self.refusal(reply, command)
+        return replies
 
     def replies(self, commands: Sequence[Sequence[Word]]) -> list[Any]:
         """The same, with a refusal (redis.ResponseError) standing in the place of its answer."""
+        self.send(commands)
+        return self.receive(commands)
+
+    def send(self, commands: Sequence[Sequence[Word]]) -> None:
+        """The first half of `replies`, for who has something else to do meanwhile; `receive` must follow."""
+        if commands:
+            with self.speaking(_text(commands[0][0])):
+                self._connection.send_packed_command(self._connection.pack_commands(commands))
+
+    def receive(self, sent: Sequence[Sequence[Word]]) -> list[Any]:
+        """The second half."""
         found: list[Any] = []
-        if not commands:
-            return found
-        with self.speaking(_text(commands[0][0])):
-            self._connection.send_packed_command(self._connection.pack_commands(commands))
-            for _ in commands:
+        with self.speaking(_text(sent[0][0]) if sent else ""):
+            for _ in sent:
                 try:
                     found.append(self._connection.read_response())
                 except redis.ResponseError as error:

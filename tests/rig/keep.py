@@ -41,6 +41,7 @@ from tasks.retention import retention
 from tasks.rewrite import rewrite
 from tasks.store import Store, open_store
 from tasks.stream import age
+from tasks.tidy import tidy
 from tasks.verify import verify
 
 __all__ = ["Attempt", "Keep", "as_nobody", "eventually"]
@@ -53,6 +54,7 @@ VERBS: dict[str, Callable[[Job, settings.Settings, settings.Target], None]] = {
     "enforce": enforce,
     "retention": retention,
     "rewrite": rewrite,
+    "tidy": tidy,
     "verify": verify,
 }
 
@@ -92,7 +94,7 @@ class Keep:
         behind: endpoint by which a test looks at the store behind redkeep's back, where ``endpoint_url`` fails.
         recipients: how many age keys; 0 ships in the clear.
         control: more of [control]. guard: of [target.guard]. backup: of [target.backup]. host: the target's.
-        persistence: of [target.persistence].
+        persistence: of [target.persistence]. tidy: the text of [target.tidy] and its rules.
         proving: it has the identities as well, and trusts its own signer.
     """
 
@@ -112,6 +114,7 @@ class Keep:
         persistence: Mapping[str, Any] = AS_IT_STARTS,
         guard: dict[str, Any] | None = None,
         host: str | None = None,
+        tidy: str = "",
         **backup: Any,
     ) -> None:
         self.folder = folder
@@ -145,6 +148,7 @@ class Keep:
         text += f"[[target]]\n{_toml(target)}\n[target.backup]\n{_toml(backup)}\n"
         text += f"[target.persistence]\n{_toml(persistence)}\n"
         text += f"[target.guard]\n{_toml(guard)}\n" if guard else ""
+        text += tidy
         self.config_path.write_text(text)
         self.settings = settings.load(self.config_path)
         self.target = settings.target_of(self.settings, "main")
@@ -156,16 +160,14 @@ class Keep:
 
     # -- running
 
-    def verb(self, task: str, run_id: str = "", *, dry_run: bool = False) -> Attempt:
+    def verb(self, task: str, run_id: str = "", **options: Any) -> Attempt:
         """One attempt at another task, in this thread."""
-        return self.attempt(run_id, task=task, dry_run=dry_run)
+        return self.attempt(run_id, task=task, **{"dry_run": False} | options)
 
-    def attempt(
-        self, run_id: str = "", *, slot: str | None = None, task: str = "backup", dry_run: bool = False
-    ) -> Attempt:
+    def attempt(self, run_id: str = "", *, slot: str | None = None, task: str = "backup", **options: Any) -> Attempt:
         """One attempt at a backup, or at another task, in this thread."""
         name = f"tasks.{task}"
-        ticket = Ticket(run_id or str(uuid.uuid4()), name, "main", slot=slot, by="test", options={"dry_run": dry_run})
+        ticket = Ticket(run_id or str(uuid.uuid4()), name, "main", slot=slot, by="test", options=options)
         error: RedkeepError | None = None
 
         def work(each: Job) -> None:

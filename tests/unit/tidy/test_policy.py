@@ -111,7 +111,7 @@ def test_what_is_protected_is_never_picked(facts: KeyFacts, rules: list[Rule]) -
 @given(RULES.filter(lambda each: bool(each.needs)), FACTS)
 def test_nothing_goes_for_want_of_knowledge(wanted: Rule, facts: KeyFacts) -> None:
     for fact in wanted.needs:
-        unknown = replace(facts, **{fact: None})
+        unknown = facts._replace(**{fact: None})
         assert decide(unknown, of(wanted), NOW).action is None
     assert wanted.needs <= NEEDS
 

@@ -1,0 +1,151 @@
+"""How fast a server may be worked on: its own answer time decides, so that whoever else asks it never notices.
+
+    with Server(url) as server, Server(url) as beside:
+        pace = Pace(beside, max_latency=0.005, checkpoint=job.checkpoint, until=time.monotonic() + 1200)
+        while ...:
+            (answer,) = pace.ask(server, [("SCAN", cursor, "COUNT", pace.size)])
+
+Beside every batch goes a PING on a connection of its own: it queues behind the batch as any client's command would, so
+its answer time is what another client waits. Nothing is asked while a save or a rewrite is alive: each page that is
+changed meanwhile is copied, and the child's memory with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.server import POLL, Checkpoint, Server, Word
+from tasks.server.info import busy
+
+__all__ = ["Over", "Pace", "Throttle"]
+
+SMALLEST, FIRST, LARGEST = 10, 100, 1000
+"""Things in a batch. Larger ones were no faster, even where nobody else asked."""
+AIM = 0.2
+"""A batch aims at this share of the latency that is allowed: what waits behind it may have waited for others too."""
+HALT = 10
+"""Times the allowed latency at which nothing more is asked until the server answers as it should."""
+CALM = 3
+"""PINGs in a row that must be answered in time before it goes on."""
+FORKS = 0.1
+"""Seconds between two looks at whether a save or rewrite is alive."""
+
+
+class Over(Exception):
+    """The work's time is over, or somebody else is to have the server now; it is to be left in order."""
+
+
+@dataclass
+class Throttle:
+    """What follows from each answer time. Pure: seconds in, the next batch's size and the rest before it out.
+
+    Attributes:
+        max_latency: seconds; infinite where nobody else asks.
+        size: how many things the next batch may have.
+        rest: seconds to leave the server alone before it.
+        halted: nothing may be asked until the server is calm.
+    """
+
+    max_latency: float
+    size: int = FIRST
+    rest: float = 0.0
+    halted: bool = False
+    _calm: int = 0
+
+    def note(self, latency: float) -> None:
+        """The answer time of the PING beside a batch of `size`."""
+        aim = self.max_latency * AIM
+        if latency > self.max_latency:
+            self.rest = min(max(self.rest * 2, latency), 1.0)
+            self.halted, self._calm = latency > HALT * self.max_latency, 0
+        else:
+            self.rest = self.rest / 2 if self.rest > aim / 10 else 0.0
+        # By no more than a half at once: one slow answer may be somebody else's doing.
+        wanted = self.size * min(max(aim / max(latency, 1e-6), 0.5), 1.25)
+        self.size = int(min(max(wanted, SMALLEST), LARGEST))
+
+    def note_idle(self, latency: float) -> None:
+        """The answer time of a PING while nothing was asked."""
+        self._calm = self._calm + 1 if latency <= self.max_latency else 0
+        self.halted = self.halted and self._calm < CALM
+
+
+class Pace:
+    """Asks a server for batches of work, each when its time has come.
+
+    Args:
+        beside: a connection of its own to the same server.
+        until: on the monotonic clock, when the work must be over.
+        must_end: whether it must be over for another reason; asked before each batch and while waiting.
+        checkpoint: called as often; raises where the work must not even end in order.
+
+    Attributes:
+        waited: seconds spent waiting, by what for: `latency` or `forks`.
+    """
+
+    def __init__(
+        self,
+        beside: Server,
+        *,
+        max_latency: float,
+        until: float,
+        checkpoint: Checkpoint = lambda: None,
+        must_end: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._beside = beside
+        self._throttle = Throttle(max_latency)
+        self._until = until
+        self._checkpoint = checkpoint
+        self._must_end = must_end
+        self._look_at = 0.0
+        self.waited = {"latency": 0.0, "forks": 0.0}
+
+    @property
+    def size(self) -> int:
+        """How many things the next batch may have."""
+        return self._throttle.size
+
+    def ask(self, server: Server, commands: Sequence[Sequence[Word]]) -> list[Any]:
+        """One batch; its answers.
+
+        Raises:
+            Over: it was not sent.
+            RedkeepError: as :meth:`tasks.server.Server.answers`, and what `checkpoint` raises.
+        """
+        self.breathe()
+        server.send(commands)
+        latency = self._ping()
+        replies = server.receive(commands)
+        self._throttle.note(latency)
+        return server.checked(commands, replies)
+
+    def breathe(self) -> None:
+        """Wait until the next batch may be sent. Raises as :meth:`ask`."""
+        self._check()
+        if self._throttle.rest:
+            self._wait("latency", self._throttle.rest)
+        while self._throttle.halted:
+            self._wait("latency", POLL)
+            self._throttle.note_idle(self._ping())
+        if time.monotonic() >= self._look_at:
+            while busy(self._beside.info("persistence")):
+                self._wait("forks", POLL)
+            self._look_at = time.monotonic() + FORKS
+
+    def _ping(self) -> float:
+        began = time.monotonic()
+        self._beside.ask("PING")
+        return time.monotonic() - began
+
+    def _wait(self, what: str, seconds: float) -> None:
+        self._check()
+        time.sleep(seconds)
+        self.waited[what] += seconds
+
+    def _check(self) -> None:
+        self._checkpoint()
+        if self._must_end() or time.monotonic() >= self._until:
+            raise Over
