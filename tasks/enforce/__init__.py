@@ -1,7 +1,7 @@
 """The persistence settings of a server, kept what they must be: wanted against actual, reported or applied.
 
 In reading order: ``values`` (when two texts mean the same), ``start`` (what file and command line would make of a
-server), ``facts``, ``plan`` (pure: the steps and their reasons, or what cannot be done), ``host`` and ``survey``
+server), ``facts``, ``plan`` (pure: the steps and their reasons, or what cannot be done), ``seen`` and ``survey``
 (finding the facts out), ``memory`` (what was right before), ``course`` (the steps, each proven).
 """
 

@@ -11,6 +11,7 @@ from tasks.enforce.memory import Memory
 from tasks.enforce.plan import Do, Plan, Step, plan, unlasting
 from tasks.enforce.survey import look
 from tasks.errors import AofUnproven, RedkeepError, ServerRefused, SettingRefused
+from tasks.gate import let_fork
 from tasks.job import Job
 from tasks.server import POLL, Server
 from tasks.settings import Target
@@ -46,11 +47,12 @@ class Course:
         Raises:
             AofUnproven: AOF could not be switched on; it is off as before.
             SettingRefused: the server does not take a value; those set before it are as they were.
-            ServerLoading, ServerSaving: it is busy with its own.
+            ServerLoading, ServerSaving, GuardDeferred, GuardRefused: it may not fork now; nothing was changed.
             RedkeepError: what else stood in the way. Each step leaves the server with a way to persist that
                 survives a restart, so the next run goes on from wherever this one came to.
         """
-        self.server.wait_until_quiet(self.patience, self.job.checkpoint)
+        if any(step.do == "switch AOF on" for step in planned.steps):
+            let_fork(self.job, self.server, self.target, "rewrite", self.patience)
         while True:
             try:
                 for step in planned.steps:

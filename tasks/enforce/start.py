@@ -85,7 +85,7 @@ def strangers(file: Mapping[str, str], actual: Mapping[str, str], ours: Iterable
     return differences({name: value for name, value in file.items() if name not in apart}, actual)
 
 
-def flags(cmdline: bytes, config_file: str, actual: Mapping[str, str]) -> Flags:
+def flags(cmdline: bytes, info: Mapping[str, str], actual: Mapping[str, str]) -> Flags:
     """What can be said of a server's flags from ``/proc/<pid>/cmdline``.
 
     A server writes its title over its arguments, but the area keeps its length: program, file and flags, each with a
@@ -93,28 +93,32 @@ def flags(cmdline: bytes, config_file: str, actual: Mapping[str, str]) -> Flags:
     server has now, and no reading with ``--appendonly no`` does, there is no such flag.
 
     Args:
+        info: INFO server: `executable` and `config_file`.
         actual: values of `USUAL`, as CONFIG GET gives them.
 
+    >>> server = {"executable": "/usr/bin/redis-server", "config_file": "/etc/redis.conf"}
     >>> title = b"redis-server *:7000"
     >>> def given(*words: str) -> bytes:
     ...     return title.ljust(sum(len(each) + 1 for each in ("redis-server", *words)), b"\\0")
-    >>> flags(given("/etc/redis.conf"), "/etc/redis.conf", {"port": "7000"})
+    >>> flags(given("/etc/redis.conf"), server, {"port": "7000"})
     'none'
-    >>> flags(given("/etc/redis.conf", "--port", "7000"), "/etc/redis.conf", {"port": "7000"})
+    >>> flags(given("/etc/redis.conf", "--port", "7000"), server, {"port": "7000"})
     'none'
-    >>> flags(given("/etc/redis.conf", "--appendonly", "no"), "/etc/redis.conf", {"port": "7000"})
+    >>> flags(given("/etc/redis.conf", "--appendonly", "no"), server, {"port": "7000"})
     'contrary'
-    >>> debian = "/etc/redis/redis.conf", "--supervised", "systemd", "--daemonize", "no"
-    >>> flags(given(*debian), debian[0], {"port": "6379", "supervised": "systemd", "daemonize": "no"})
+    >>> debian = given("/etc/redis.conf", "--supervised", "systemd", "--daemonize", "no")
+    >>> flags(debian, server, {"port": "6379", "supervised": "systemd", "daemonize": "no"})
     'none'
-    >>> flags(given("/etc/redis.conf", "--hz", "1000"), "/etc/redis.conf", {"port": "7000"})
+    >>> flags(given("/etc/redis.conf", "--hz", "1000"), server, {"port": "7000"})
     'unseen'
     """
+    config_file = info.get("config_file", "")
     title, _, _ = cmdline.partition(b"\0")
-    program, blank, _ = title.partition(b" ")
-    if not config_file or not blank or len(cmdline) <= len(title) + 1:  # a longer title hides where the area ended
+    program = title.partition(b" ")[0].decode(errors="replace")
+    usual_title = PurePosixPath(program).name == PurePosixPath(info.get("executable", "")).name
+    if not config_file or not usual_title or len(cmdline) <= len(title) + 1:  # a longer title hides the area's end
         return "unseen"
-    room = len(cmdline) - len(program) - 1
+    room = len(cmdline) - _length(program)
     usual = [_length(f"--{name}", actual[name]) for name in USUAL if name in actual]
     sums = {sum(some) for count in range(len(usual) + 1) for some in combinations(usual, count)}
     left = {room - _length(path) for path in _spellings(config_file)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from tasks.enforce import start
 from tasks.enforce.facts import AofFiles, Facts
-from tasks.enforce.host import Process, aof_files, process_of
+from tasks.enforce.seen import Seen, aof_files, seen_of
 from tasks.server import Server
 from tasks.settings import Target
 
@@ -27,12 +28,12 @@ PLACE = ("dir", "appendfilename", "appenddirname")
 def look(server: Server, target: Target, wanted: Iterable[str]) -> Facts:
     """Everything at once; changes nothing. Raises what an answer of the server means (ServerDenied and so on)."""
     names = [*dict.fromkeys([*wanted, "appendonly", *CONTEXT])]
-    info = server.info("server") | server.info("persistence")
+    info = server.info("default")
     found = server.config(*names, *PLACE, *start.USUAL)
-    process = process_of(server, info)
-    file, unread = _file(process, info.get("config_file", ""))
+    seen = seen_of(info)
+    file, unread = _file(seen, info.get("config_file", ""))
     others = sorted(set(file or {}) - start.APART.union(names))
-    aof, blind = _aof(process, target.data_dir, found)
+    aof, blind = _aof(seen, target.data_dir, found)
     on = info.get("aof_enabled") == "1"
     return Facts(
         cli=server.cli,
@@ -42,7 +43,7 @@ def look(server: Server, target: Target, wanted: Iterable[str]) -> Facts:
         file=None if file is None else start.SILENT | file,
         unread=unread,
         strangers=start.strangers(file or {}, server.config(*others), names),
-        flags=start.flags(process.cmdline, info.get("config_file", ""), found) if process else "unseen",
+        flags=start.flags(seen.cmdline(), info, found) if seen else "unseen",
         aof_on=on,
         # turning it on in mid-life takes a rewrite, and that counts its seconds
         since_start=on and info.get("aof_last_rewrite_time_sec") == "-1" and info.get("aof_rewrite_in_progress") == "0",
@@ -52,30 +53,32 @@ def look(server: Server, target: Target, wanted: Iterable[str]) -> Facts:
     )
 
 
-def _file(process: Process | None, path: str) -> tuple[dict[str, str] | None, str]:
+def _file(seen: Seen | None, path: str) -> tuple[dict[str, str] | None, str]:
     """What the server's file says; or None, and why it is not known."""
     if not path:
         return None, "the server was started without a configuration file"
-    if process is None:
+    if seen is None:
         return None, "the server's process cannot be seen from here"
     try:
-        text = process.path(path).read_text()
-        return start.said(start.directives(text, lambda pattern: process.texts(path, pattern))), ""
+        text = seen.path(path).read_text()
+        return start.said(start.directives(text, lambda pattern: seen.texts(path, pattern))), ""
     except (OSError, UnicodeError) as error:
         return None, f"{path} cannot be read from here: {_reason(error)}"
 
 
-def _aof(process: Process | None, data_dir: Path | None, config: Mapping[str, str]) -> tuple[AofFiles | None, str]:
+def _aof(seen: Seen | None, data_dir: Path | None, config: Mapping[str, str]) -> tuple[AofFiles | None, str]:
     """The AOF in the server's directory, and why nobody can look there. Where its process is seen, the directory that
     it uses comes first, whatever data_dir says."""
     why = "the server's directory cannot be seen from here (no data_dir is set)"
-    places = [process.path(config["dir"])] if process else []
-    for place in [*places, *([data_dir] if data_dir else [])]:
+    places: list[Callable[[], Path]] = [partial(seen.path, config["dir"])] if seen else []
+    places += [partial(Path, data_dir)] if data_dir else []
+    for find in places:
         try:
+            place = find()
             next(place.iterdir(), None)  # a folder that may be entered but not listed shows too little
             return aof_files(place, config), ""
         except OSError as error:
-            why = f"{place} cannot be read: {_reason(error)}"
+            why = f"{config['dir']} cannot be read from here: {_reason(error)}"
     return None, why
 
 

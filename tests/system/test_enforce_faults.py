@@ -11,11 +11,13 @@ from rig.keep import Attempt, Keep, eventually
 from rig.nobody import as_nobody
 from rig.redis_servers import RedisServer, binary
 from rig.saving import await_quiet
-from rig.steps import APPLY, AS_IT_WAS, REPORT, kept, populated
+from rig.steps import APPLY, AS_IT_WAS, REPORT, at_change, kept, populated
+from rig.wire import Wire
 
 from tasks.errors import (
     AofFoundOff,
     AofUnproven,
+    GuardRefused,
     PersistenceUnlasting,
     ServerDenied,
     ServerIsReplica,
@@ -126,10 +128,10 @@ def test_a_file_that_includes_another_which_says_otherwise_is_found_out(server: 
     assert "includes another file" in str(attempt.error)
 
 
-def test_where_its_start_cannot_be_seen_the_save_points_go_once_a_restart_has_shown_aof(
+def test_where_its_flags_cannot_be_told_the_save_points_go_once_a_restart_has_shown_aof(
     server: RedisServer, keep: MakeKeep
 ) -> None:
-    """As from a container of its own: the process title is not one that is known."""
+    """The title that the server has written over them is not one that is known."""
     server.client().config_set("proc-title-template", "hidden {title}")
     ours = keep(server, persistence=APPLY)
     attempt = ours.verb("enforce")
@@ -139,16 +141,6 @@ def test_where_its_start_cannot_be_seen_the_save_points_go_once_a_restart_has_sh
     server.restart()
     assert ours.verb("enforce").state == "succeeded"
     assert kept(server) == ("", "yes")
-
-
-def test_where_its_folder_cannot_be_seen_either_aof_is_left_to_the_operator(
-    server: RedisServer, keep: MakeKeep
-) -> None:
-    server.client().config_set("proc-title-template", "hidden {title}")
-    attempt = keep(server, data_dir=None, persistence=APPLY).verb("enforce")
-    assert isinstance(attempt.error, PersistenceUnlasting)
-    assert f"redis-cli -u {server.url} CONFIG SET appendonly yes" in attempt.error.hint
-    assert kept(server) == AS_IT_WAS
 
 
 # -- it may not be ----------------------------------------------------------------------------------------
@@ -182,6 +174,15 @@ def test_a_replica_is_refused_unless_it_is_meant(flavour: str, keep: MakeKeep) -
         assert kept(server) == AS_IT_WAS
 
 
+def test_a_guard_that_refuses_comes_before_any_change(server: RedisServer, keep: MakeKeep) -> None:
+    file = server.config_path.read_text()
+    ours = keep(server, guard={"min_free_disk": "100%"}, persistence=APPLY | {"appendfsync": "always"})
+    attempt = ours.verb("enforce")
+    assert isinstance(attempt.error, GuardRefused)
+    assert (kept(server), server.config_path.read_text()) == (AS_IT_WAS, file)
+    assert server.client().config_get("appendfsync")["appendfsync"] == "everysec"
+
+
 def test_a_setting_that_the_server_does_not_have_is_named_and_nothing_is_changed(
     server: RedisServer, keep: MakeKeep
 ) -> None:
@@ -210,7 +211,7 @@ def test_a_worker_that_may_not_look_leaves_aof_to_the_operator(
     with as_nobody():
         attempt = ours.verb("enforce")
     assert isinstance(attempt.error, PersistenceUnlasting)
-    assert "permission denied" in str(attempt.error)
+    assert f"{server.dir} cannot be read from here: permission denied" in str(attempt.error)
     assert kept(server) == AS_IT_WAS
 
 
@@ -221,8 +222,12 @@ def test_a_first_rewrite_that_fails_leaves_aof_off_as_it_was(
         server.client().set("large", b"x" * 2**20)
         server.client().save()
         filler = small_disk / "filler"
-        subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=64k"], capture_output=True, check=False)
-        attempt = keep(server, data_dir=small_disk, persistence=APPLY).verb("enforce")
+        fill = ["dd", "if=/dev/zero", f"of={filler}", "bs=64k"]
+        with Wire(server.port) as wire:
+            ours = keep(server, url=wire.url, data_dir=small_disk, persistence=APPLY)
+            # after the guard has looked
+            at_change(wire, 2, lambda: subprocess.run(fill, capture_output=True, check=False))
+            attempt = ours.verb("enforce")
         assert isinstance(attempt.error, AofUnproven)
         assert attempt.state == "failed"
         assert kept(server) == AS_IT_WAS

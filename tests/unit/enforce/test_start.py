@@ -7,6 +7,7 @@ import pytest
 from tasks.enforce.start import directives, flags, said, strangers
 
 FILE = "/etc/redis/redis.conf"
+INFO = {"executable": "/usr/bin/redis-server", "config_file": FILE}
 ACTUAL = {"port": "6379", "daemonize": "no", "supervised": "no"}
 
 
@@ -48,8 +49,8 @@ def command_line(*words: str, title: str = "redis-server 127.0.0.1:6379") -> byt
     ],
 )
 def test_the_room_that_a_command_line_took_tells_of_its_flags(given: tuple[str, ...], told: str) -> None:
-    assert flags(command_line(*given), FILE, ACTUAL) == told
+    assert flags(command_line(*given), INFO, ACTUAL) == told
 
 
 def test_a_title_of_the_operators_own_tells_nothing() -> None:
-    assert flags(command_line("redis-server", FILE, title="database"), FILE, ACTUAL) == "unseen"
+    assert flags(command_line("redis-server", FILE, title="the database"), INFO, ACTUAL) == "unseen"
