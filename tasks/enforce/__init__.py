@@ -49,6 +49,9 @@ def enforce(job: Job, settings: Settings, target: Target) -> None:
         if not applying:
             _advise(job, planned, target.name)
             return
+        for each in planned.differences:
+            if each.name in planned.drifted:
+                job.warn(f"somebody has changed {each.name} to {each.actual!r}")
         if planned.steps:
             planned = Course(job, server, target, wanted, memory, settings.control.patience).run(planned)
             facts = _read_again(job, server, target, planned, wanted)

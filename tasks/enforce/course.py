@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from tasks.enforce.facts import Facts
 from tasks.enforce.memory import Memory
 from tasks.enforce.plan import Do, Plan, Step, plan, unlasting
-from tasks.enforce.survey import look
+from tasks.enforce.survey import is_whole, look
 from tasks.errors import AofUnproven, RedkeepError, ServerRefused, SettingRefused
 from tasks.gate import let_fork
 from tasks.job import Job
@@ -18,7 +18,12 @@ from tasks.settings import Target
 
 __all__ = ["Course"]
 
-PHASES: dict[Do, str] = {"rewrite the file": "config rewrite", "set": "config set", "switch AOF on": "aof"}
+PHASES: dict[Do, str] = {
+    "wait for AOF": "aof",
+    "rewrite the file": "config rewrite",
+    "set": "config set",
+    "switch AOF on": "aof",
+}
 
 
 class _FileRefused(Exception):
@@ -67,6 +72,8 @@ class Course:
 
     def _take(self, step: Step) -> None:
         match step.do:
+            case "wait for AOF":
+                self._wait_for_aof()
             case "rewrite the file":
                 self._rewrite_file()
             case "set":
@@ -109,16 +116,26 @@ class Course:
         except ServerRefused as error:  # the fork failed, or its file could not be opened: nothing has changed
             raise AofUnproven(f"{self.server.shown} could not switch AOF on", detail=error.detail) from None
         for state in self._states():
-            self.job.checkpoint()
-            if _proven(state):
-                break
             if _failed(state):
                 self._switch_off_again()
+            if is_whole(state):
+                break
         self.memory.note({"appendonly": "yes"})
         self.was.clear()  # from here on nothing is taken back
 
+    def _wait_for_aof(self) -> None:
+        """Somebody else has switched it on, or a worker that died since; so it is left on, come what may."""
+        for state in self._states():
+            if is_whole(state):
+                return
+            if _failed(state):
+                told = f"the first AOF rewrite of {self.server.shown} fails again and again"
+                hint = "AOF was found on and left so; read the server's log, and see to its disk."
+                raise AofUnproven(told, hint=hint)
+
     def _states(self) -> Iterator[dict[str, str]]:
         while True:
+            self.job.checkpoint()
             yield self.server.info("persistence")
             time.sleep(POLL)
 
@@ -132,15 +149,10 @@ class Course:
         raise error
 
 
-def _proven(state: Mapping[str, str]) -> bool:
-    """The first rewrite has ended well. Its status alone says "ok" before there was any."""
-    return (
-        state.get("aof_rewrite_in_progress") == state.get("aof_rewrite_scheduled") == "0"
-        and state.get("aof_last_bgrewrite_status") == "ok"
-        and int(state.get("aof_last_rewrite_time_sec", -1)) >= 0
-        and int(state.get("aof_base_size", 0)) > 0
-    )
-
-
 def _failed(state: Mapping[str, str]) -> bool:
-    return state.get("aof_last_bgrewrite_status") == "err" and state.get("aof_rewrite_in_progress") == "0"
+    """A first rewrite has failed and the server is about to try again; a later one that fails is not scheduled anew."""
+    return (
+        state.get("aof_last_bgrewrite_status") == "err"
+        and state.get("aof_rewrite_in_progress") == "0"
+        and state.get("aof_rewrite_scheduled") != "0"
+    )

@@ -31,20 +31,19 @@ class Facts:
 
     Attributes:
         cli: how an operator speaks to it.
-        run_id: another one is another life of the server.
         actual: the settings that it has, by name: those that are wanted, and some for the reader.
         config_file: as the server calls it; empty where it was started without one.
         file: what a start from that file gives; None where nobody here can read it, and `unread` says why.
         strangers: where file and server differ in what is none of ours.
         flags: what its command line may add to the file.
         aof_on, since_start: it writes an AOF now; it has written it since it started, so a start brings it back.
+        whole: that AOF holds everything: its first rewrite has ended.
         aof: the AOF in its directory, whether in use or not. Where `blind` says why, nobody here can look.
         aof_bytes: how large the AOF in use is.
         refused: why the server could not write its own file, where that has been tried.
     """
 
     cli: str
-    run_id: str
     actual: Mapping[str, str]
     config_file: str = ""
     file: Mapping[str, str] | None = None
@@ -53,6 +52,7 @@ class Facts:
     flags: Flags = "unseen"
     aof_on: bool = False
     since_start: bool = False
+    whole: bool = False
     aof: AofFiles | None = None
     blind: str = ""
     aof_bytes: int | None = None

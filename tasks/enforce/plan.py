@@ -16,7 +16,7 @@ from tasks.enforce.values import Difference, differences, same
 
 __all__ = ["Do", "Held", "Plan", "Step", "plan", "unlasting"]
 
-Do = Literal["rewrite the file", "set", "switch AOF on"]
+Do = Literal["wait for AOF", "rewrite the file", "set", "switch AOF on"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Step:
         'CONFIG SET save ""'
         """
         match self.do:
+            case "wait for AOF":
+                return "wait for the first AOF rewrite"
             case "rewrite the file":
                 return "CONFIG REWRITE"
             case "set":
@@ -154,6 +156,8 @@ class _Course:
             if self.unkept:
                 named = ", ".join([*self.open, *self.unlasting])
                 self.held.append(Held(named, f"it would not outlast a restart: {self.unkept}", self._lines()))
+            if self.facts.aof_on and not self.facts.whole:
+                self.steps.append(Step("wait for AOF", "a restart from less than all of it would start empty"))
             self._file("shows that the server can write its own file, before anything is changed")
             self._others()
             self._appendonly()

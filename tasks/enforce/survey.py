@@ -12,7 +12,7 @@ from tasks.enforce.seen import Seen, aof_files, seen_of
 from tasks.server import Server
 from tasks.settings import Target
 
-__all__ = ["CONTEXT", "look"]
+__all__ = ["CONTEXT", "is_whole", "look"]
 
 CONTEXT = (
     "no-appendfsync-on-rewrite",
@@ -37,7 +37,6 @@ def look(server: Server, target: Target, wanted: Iterable[str]) -> Facts:
     on = info.get("aof_enabled") == "1"
     return Facts(
         cli=server.cli,
-        run_id=info["run_id"],
         actual={name: found[name] for name in names if name in found},
         config_file=info.get("config_file", ""),
         file=None if file is None else start.SILENT | file,
@@ -45,11 +44,33 @@ def look(server: Server, target: Target, wanted: Iterable[str]) -> Facts:
         strangers=start.strangers(file or {}, server.config(*others), names),
         flags=start.flags(seen.cmdline(), info, found) if seen else "unseen",
         aof_on=on,
-        # turning it on in mid-life takes a rewrite, and that counts its seconds
-        since_start=on and info.get("aof_last_rewrite_time_sec") == "-1" and info.get("aof_rewrite_in_progress") == "0",
+        since_start=(since_start := on and _since_start(info)),
+        whole=since_start or (on and is_whole(info)),
         aof=aof,
         blind=blind,
         aof_bytes=int(info["aof_current_size"]) if on else None,
+    )
+
+
+def is_whole(info: Mapping[str, str]) -> bool:
+    """Whether an AOF that was switched on in the server's life holds everything. Until its first rewrite has ended,
+    one runs or is about to; and its status says "ok" before there was any.
+
+    Args:
+        info: INFO persistence.
+    """
+    return (
+        info.get("aof_rewrite_in_progress") == info.get("aof_rewrite_scheduled") == "0"
+        and int(info.get("aof_last_rewrite_time_sec", -1)) >= 0
+        and int(info.get("aof_base_size", 0)) > 0
+    )
+
+
+def _since_start(info: Mapping[str, str]) -> bool:
+    """No rewrite has been in this life, and switching it on takes one."""
+    return (
+        info.get("aof_rewrite_in_progress") == info.get("aof_rewrite_scheduled") == "0"
+        and info.get("aof_last_rewrite_time_sec") == "-1"
     )
 
 

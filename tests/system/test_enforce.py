@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from rig.keep import Keep, eventually
 from rig.redis_servers import RedisServer
+from rig.saving import slow_down
 from rig.steps import APPLY, AS_IT_WAS, CHANGES, KEYS, REPORT, at_change, kept, populated
 from rig.wire import Wire
 
@@ -130,3 +131,22 @@ def test_what_is_written_while_aof_comes_on_is_there_after_a_crash(server: Redis
     crash(server)
     assert client.get("steps") == b"%d" % len(CHANGES)
     assert client.dbsize() == KEYS + 1
+
+
+def test_an_aof_that_a_dead_worker_or_somebody_else_has_just_switched_on_is_waited_for(
+    server: RedisServer, keep: MakeKeep
+) -> None:
+    client, seen = server.client(), []
+    slow_down(server, 0.001)
+    client.config_set("appendonly", "yes")
+    assert client.info("persistence")["aof_rewrite_in_progress"]
+    with Wire(server.port) as wire:
+        at_change(wire, 1, lambda: seen.append(client.info("persistence")))
+        attempt = keep(server, url=wire.url, persistence=APPLY).verb("enforce")
+    assert attempt.state == "succeeded"
+    assert attempt.record.get("figures")["done"][0] == "wait for the first AOF rewrite"
+    assert (seen[0]["aof_rewrite_in_progress"], seen[0]["aof_base_size"] > 0) == (0, True)
+    assert kept(server) == AS_WANTED
+    slow_down(server, 0)
+    crash(server)
+    assert client.dbsize() == KEYS

@@ -16,7 +16,6 @@ from tasks.enforce.values import Difference
 WANTED = {"save": "", "appendonly": "yes", "appendfsync": "everysec"}
 FRESH = Facts(
     cli="redis-cli -u redis://db1:6379",
-    run_id="1",
     actual={"save": "3600 1", "appendonly": "no", "appendfsync": "everysec"},
     config_file="/etc/redis.conf",
     file=SILENT | {"save": "3600 1"},
@@ -52,7 +51,7 @@ def test_the_save_points_go_last_and_only_after_the_file_names_aof() -> None:
 
 
 def test_a_server_as_it_should_be_needs_nothing() -> None:
-    right = replace(FRESH, actual=actual(save="", appendonly="yes"), aof_on=True, file=WANTED)
+    right = replace(FRESH, actual=actual(save="", appendonly="yes"), aof_on=True, whole=True, file=WANTED)
     assert plan(WANTED, right, WANTED).settled
 
 
@@ -93,12 +92,14 @@ def test_the_save_points_stay_while_a_flag_may_switch_aof_off(flags: str) -> Non
 
 
 def test_aof_that_came_up_with_the_server_needs_no_look_at_its_flags() -> None:
-    facts = replace(FRESH, flags="unseen", aof_on=True, since_start=True, actual=actual(appendonly="yes"), file=WANTED)
+    facts = replace(
+        FRESH, flags="unseen", aof_on=True, whole=True, since_start=True, actual=actual(appendonly="yes"), file=WANTED
+    )
     assert commands(plan(WANTED, facts, {})) == ["CONFIG REWRITE", 'CONFIG SET save ""', "CONFIG REWRITE"]
 
 
 def test_what_the_operator_writes_always_names_aof_where_a_start_would_not_bring_it() -> None:
-    facts = replace(FRESH, config_file="", file=None, aof_on=True, actual=actual(appendonly="yes"))
+    facts = replace(FRESH, config_file="", file=None, aof_on=True, whole=True, actual=actual(appendonly="yes"))
     (told, _) = plan(WANTED, facts, {}).held
     assert told.lines == ('where the server is started: --save "" --appendonly yes',)
 
@@ -124,7 +125,7 @@ def test_aof_is_not_switched_on_where_nobody_can_see_what_it_would_write_over() 
 
 
 def test_aof_is_never_switched_off() -> None:
-    facts = replace(FRESH, aof_on=True, actual=actual(appendonly="yes"))
+    facts = replace(FRESH, aof_on=True, whole=True, actual=actual(appendonly="yes"))
     planned = plan(WANTED | {"appendonly": "no"}, facts, {})
     assert held(planned)["appendonly"] == "redkeep never switches AOF off"
     assert "all that keeps the data" in held(planned)["save"]
@@ -138,7 +139,7 @@ def test_other_save_points_may_be_set_at_any_time() -> None:
 
 
 def test_settings_that_were_right_before_have_drifted() -> None:
-    facts = replace(FRESH, actual=actual(appendfsync="no", appendonly="yes"), aof_on=True)
+    facts = replace(FRESH, actual=actual(appendfsync="no", appendonly="yes"), aof_on=True, whole=True)
     planned = plan(WANTED, facts, {"appendfsync": "everysec", "appendonly": "yes"})
     assert planned.drifted == ("appendfsync",)
 
@@ -149,7 +150,7 @@ def test_a_new_wish_is_no_drift() -> None:
 
 
 def test_what_is_set_but_not_in_the_file_is_written_there() -> None:
-    facts = replace(FRESH, actual=actual(save="", appendonly="yes"), aof_on=True)
+    facts = replace(FRESH, actual=actual(save="", appendonly="yes"), aof_on=True, whole=True)
     planned = plan(WANTED, facts, WANTED)
     assert planned.differences == ()
     assert planned.unlasting == ("save", "appendonly")
@@ -159,3 +160,8 @@ def test_what_is_set_but_not_in_the_file_is_written_there() -> None:
 def test_a_name_that_the_server_lacks_stops_everything() -> None:
     planned = plan(WANTED | {"aof-time-travel": "yes"}, FRESH, {})
     assert (planned.unknown, planned.steps) == (("aof-time-travel",), ())
+
+
+def test_an_aof_that_is_not_whole_yet_is_waited_for_before_the_file_names_it() -> None:
+    facts = replace(FRESH, aof_on=True, actual=actual(appendonly="yes"))
+    assert commands(plan(WANTED, facts, {}))[:2] == ["wait for the first AOF rewrite", "CONFIG REWRITE"]
