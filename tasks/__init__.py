@@ -53,6 +53,7 @@ Verbs
     holds.py       backups that are kept whatever the policy says
     inventory.py   what a store holds of each target, kept small
     freshness.py   whether a target's data is safe: pure judge(), with reasons
+    metrics.py     the same for Prometheus
     watch/         the look every few minutes: alarms, heartbeat, slots that were lost
     status/        how everything stands: one picture for page, terminal and alarms
     check/         what every task needs, looked at piece by piece

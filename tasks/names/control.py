@@ -79,6 +79,11 @@ class Keys:
         """
         return f"{self.namespace}:tidy:{target}"
 
+    def tally(self) -> str:
+        """How many runs have ended how, and their seconds: a hash by ``runs`` or ``seconds``, target, task and outcome.
+        """
+        return f"{self.namespace}:tally"
+
     def paused(self, target: str) -> str:
         """Tasks of a target that the schedule must not start, a hash of task to reason."""
         return f"{self.namespace}:paused:{target}"

@@ -170,9 +170,9 @@ class Records:
     # -- plumbing ------------------------------------------------------------------------------------------
 
     def _call(self, script: str, run_id: str, *arguments: str) -> Any:
-        keys = (self._names.run(run_id), self._names.alive(run_id))
+        keys = (self._names.run(run_id), self._names.alive(run_id), self._names.tally())
         with speaking(self._client):
-            return self._client.eval(script, 2, *keys, *arguments)
+            return self._client.eval(script, 3, *keys, *arguments)
 
 
 def _twos(answers: Iterator[Any]) -> Iterator[tuple[Any, Any]]:

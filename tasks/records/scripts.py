@@ -1,10 +1,25 @@
 """The changes of a record, each one Lua call, so that two workers with one message cannot both own it.
 
-KEYS are the record and its beat's key (for QUEUE: the record, its index, the index of indexes; for PRUNE: the index).
-No script leaves a key behind that does not expire.
+KEYS are the record, its beat's key and the tally (for QUEUE: the record, its index, the index of indexes; for PRUNE:
+the index). No script leaves a key behind that does not expire.
 """
 
 _NOW = "local t = redis.call('TIME'); local now = string.format('%.6f', t[1] + t[2] / 1000000)\n"
+
+TALLIED = 20_000
+"""Fields that the tally has at most: ten thousand triples of target, task and outcome. Then it only counts those."""
+
+_TALLY = f"""
+local function tally(state)
+  local told = redis.call('HMGET', KEYS[1], 'target', 'task', 'started')
+  local about = (told[1] or '') .. ' ' .. (told[2] or '') .. ' ' .. state
+  if redis.call('HLEN', KEYS[3]) >= {TALLIED} and redis.call('HEXISTS', KEYS[3], 'runs ' .. about) == 0 then return end
+  redis.call('HINCRBY', KEYS[3], 'runs ' .. about, 1)
+  redis.call('HINCRBYFLOAT', KEYS[3], 'seconds ' .. about, told[3] and string.format('%.3f', now - told[3]) or 0)
+  local left = redis.call('TTL', KEYS[1])
+  if left > redis.call('TTL', KEYS[3]) then redis.call('EXPIRE', KEYS[3], left) end
+end
+"""
 
 QUEUE = (
     _NOW
@@ -58,6 +73,7 @@ return redis.call('HGET', KEYS[1], 'cancel') and 'cancel' or 'on'
 
 LEAVE = (
     _NOW
+    + _TALLY
     + """
 if redis.call('HGET', KEYS[1], 'nonce') ~= ARGV[1] then return 0 end
 if ARGV[2] ~= 'waiting' then redis.call('HSET', KEYS[1], 'ended', now)
@@ -66,18 +82,21 @@ else redis.call('HSETNX', KEYS[1], 'waiting_since', now) end
 redis.call('HINCRBY', KEYS[1], 'tries', ARGV[3])
 redis.call('HSET', KEYS[1], 'state', ARGV[2], unpack(ARGV, 4))
 redis.call('DEL', KEYS[2])
+if ARGV[2] ~= 'waiting' then tally(ARGV[2]) end
 return 1
 """
 )
 
 CLOSE = (
     _NOW
+    + _TALLY
     + """
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then return 0 end
 for i = 4, #ARGV do if state == ARGV[i] then
   redis.call('HSET', KEYS[1], 'state', ARGV[1], 'ended', now, ARGV[2], ARGV[3])
   redis.call('DEL', KEYS[2])
+  tally(ARGV[1])
   return 1
 end end
 return 0

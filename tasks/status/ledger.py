@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from tasks.alarms import Standing, parsed
 from tasks.control import Client, speaking
 from tasks.names import ROUTINE, Keys
 from tasks.records import Record, Records
 from tasks.settings import Control, Target
-from tasks.status.picture import OPEN, RunPage, Wanted
+from tasks.status.picture import OPEN, RunPage, Tally, Wanted
 
 __all__ = ["Ledger", "Page"]
 
@@ -34,12 +33,14 @@ class Page:
         leases: the holder's words by resource, as :func:`tasks.names.resources_of` names them.
         paused: by target, then by task.
         alarms: those that stand, by target.
+        tally: by target, task and outcome.
     """
 
     heads: Mapping[Index, Sequence[Record]] = field(default_factory=dict)
     leases: Mapping[str, str] = field(default_factory=dict)
     paused: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     alarms: Mapping[str, Sequence[Standing]] = field(default_factory=dict)
+    tally: Mapping[tuple[str, str, str], Tally] = field(default_factory=dict)
     runs: RunPage = field(default_factory=RunPage)
 
 
@@ -64,7 +65,7 @@ class Ledger:
         Raises:
             ControlUnreachable: it did not answer.
         """
-        indexes, leases, paused, alarms = self._standing(targets)
+        indexes, page = self._standing(targets)
         heads, found = self._ids(indexes, wanted)
         searched = [run_id for run_id, _ in found.runs] if wanted.outcome else []
         states = self._states([*searched, *(run_id for ids in heads.values() for run_id in ids)])
@@ -75,36 +76,33 @@ class Ledger:
         fitting = [records[each] for each in rows if each in records]
         if wanted.outcome:  # one that is recorded as running may have died
             fitting = [each for each in fitting if each.state == wanted.outcome]
-        return Page(
-            {index: [records[each] for each in ids if each in records] for index, ids in chosen.items()},
-            leases,
-            paused,
-            alarms,
-            RunPage(tuple(fitting), older, len(found.runs)),
+        return replace(
+            page,
+            heads={index: [records[each] for each in ids if each in records] for index, ids in chosen.items()},
+            runs=RunPage(tuple(fitting), older, len(found.runs)),
         )
 
     # -- three of the four trips; the last is Records.read_many -------------------------------------------------
 
-    def _standing(
-        self, targets: Sequence[Target]
-    ) -> tuple[list[str], dict[str, str], dict[str, Any], dict[str, list[Standing]]]:
-        """The indexes there are, those that grew last first; who holds what; what is paused; what is wrong."""
+    def _standing(self, targets: Sequence[Target]) -> tuple[list[str], Page]:
+        """The indexes there are, those that grew last first; and a page without its runs."""
         resources = [f"target:{each.name}" for each in targets]
         resources += sorted({f"host:{each.host}" for each in targets if each.host})
         with speaking(self._client), self._client.pipeline(transaction=False) as pipe:
             pipe.zrevrange(self._names.indexes(), 0, -1)
+            pipe.hgetall(self._names.tally())
             for resource in resources:
                 pipe.hget(self._names.lease(resource), "holder")
             for target in targets:
                 pipe.hgetall(self._names.paused(target.name))
                 pipe.hgetall(self._names.alarms(target.name))
-            indexes, *answers = pipe.execute()
+            indexes, tally, *answers = pipe.execute()
         holders, told = answers[: len(resources)], answers[len(resources) :]
-        return (
-            indexes,
-            {resource: str(holder) for resource, holder in zip(resources, holders, strict=True) if holder},
-            {target.name: paused for target, paused in zip(targets, told[::2], strict=True) if paused},
-            {target.name: _by_age(alarms) for target, alarms in zip(targets, told[1::2], strict=True)},
+        return indexes, Page(
+            leases={resource: str(holder) for resource, holder in zip(resources, holders, strict=True) if holder},
+            paused={target.name: paused for target, paused in zip(targets, told[::2], strict=True) if paused},
+            alarms={target.name: _by_age(alarms) for target, alarms in zip(targets, told[1::2], strict=True)},
+            tally=_counted(tally),
         )
 
     def _ids(self, indexes: Sequence[str], wanted: Wanted) -> tuple[dict[Index, list[str]], _Found]:
@@ -132,6 +130,23 @@ class Ledger:
             for run_id in unique:
                 pipe.hget(self._names.run(run_id), "state")
             return {run_id: state or "" for run_id, state in zip(unique, pipe.execute(), strict=True)}
+
+
+def _counted(fields: Mapping[str, str]) -> dict[tuple[str, str, str], Tally]:
+    """Of what cannot be read, nothing: the tally is a count, and no record depends on it."""
+    found = {}
+    for name, runs in fields.items():
+        kind, *about = name.split(" ")
+        if kind == "runs" and len(about) == 3 and runs.isdecimal():
+            found[about[0], about[1], about[2]] = Tally(int(runs), _number(fields.get(f"seconds {' '.join(about)}")))
+    return found
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or 0)
+    except ValueError:
+        return 0.0
 
 
 def _by_age(fields: dict[str, str]) -> list[Standing]:

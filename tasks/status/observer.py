@@ -82,7 +82,7 @@ class Observer:
         own = [self._target(each, heads[each.name], asked.page, now) for each in self.settings.target]
         gone = [self._gone(name) for name in self._store.others]
         problem = asked.problem.as_dict() if asked.problem else None
-        return Context(now, version("redkeep"), (*own, *gone), asked.page.runs, problem, asked.known)
+        return Context(now, version("redkeep"), (*own, *gone), asked.page.runs, problem, asked.known, asked.page.tally)
 
     def close(self) -> None:
         self._client.close()

@@ -12,7 +12,7 @@ from tasks.freshness import STATES, Freshness, State
 from tasks.inventory import Stock
 from tasks.records import Record
 
-__all__ = ["OPEN", "Context", "RunPage", "TargetStatus", "Wanted"]
+__all__ = ["OPEN", "Context", "RunPage", "Tally", "TargetStatus", "Wanted"]
 
 OPEN = ("queued", "waiting", "running")
 """States of a run that is still to end."""
@@ -46,6 +46,14 @@ class RunPage:
     rows: tuple[Record, ...] = ()
     older: float = 0.0
     looked: int = 0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many attempts ended so since the records began, and the seconds they took altogether."""
+
+    runs: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,7 @@ class Context:
 
     Attributes:
         targets: in the settings' order, then those that only the store knows.
+        tally: by target, task and outcome; grows only, and begins anew where the control Redis does.
         problem: why the control Redis could not be asked, an error as a record has it; what came from it is as it was
             at `known`.
     """
@@ -97,6 +106,7 @@ class Context:
     runs: RunPage
     problem: dict[str, Any] | None = None
     known: datetime | None = None
+    tally: Mapping[tuple[str, str, str], Tally] = field(default_factory=dict)
 
     @property
     def state(self) -> State:
