@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint audit faults load bench env up down clean .venv .servers stale
+.PHONY: help demo test lint audit faults load pictures bench env up down clean .venv .servers stale
 
 # What the caller's shell has set for other projects would change where and for whom pip installs.
 unexport PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
@@ -40,6 +40,9 @@ lint: .venv/dev.stamp ## ruff, mypy --strict, and the import contract
 
 load: .venv/dev.stamp ## two hundred targets due at once, and two thousand runs in a row; docs/scaling.md
 	$(python) -m tests.load
+
+pictures: .venv/dev.stamp .servers/stamp ## the pictures of the page in docs/images, taken anew
+	REDKEEP_PICTURES=docs/images $(python) -m pytest -q tests/system/test_dashboard_browser.py -k picture
 
 bench: .venv/dev.stamp .servers/stamp ## measure everything beside what people use today: docs/benchmarks.md
 	$(python) -m tests.bench $(ARGS)

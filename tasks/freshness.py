@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from tasks.inventory import Backup, Proof, Stock
-from tasks.words import age, seconds
+from tasks.words import age, span
 
 __all__ = ["STATES", "Finding", "Freshness", "State", "findings", "judge", "newest_known"]
 
@@ -99,18 +99,7 @@ def _proven(kind: str, title: str, proof: Proof | None, now: datetime) -> Iterat
 
 def _aged(newest: Backup, max_age: float, scheduled: bool, now: datetime) -> Finding:
     old = max((now - newest.taken).total_seconds(), 0.0)
-    words = f"the newest backup is {_span(old)} old, its objective {_span(max_age)}"
+    words = f"the newest backup is {span(old)} old, its objective {span(max_age)}"
     if old <= max_age:
         return Finding("age", "fresh", words)
     return Finding("age", "stale", words if scheduled else f"{words}, and none is scheduled")
-
-
-def _span(length: float) -> str:
-    """
-    >>> _span(7200), _span(7260), _span(86_400), _span(725), _span(90), _span(0.4)
-    ('2 h', '2 h 1 min', '1 d', '12 min', '1 min 30 s', '0 s')
-    """
-    if length < 60:
-        return f"{length:.0f} s"
-    told = seconds(length // 60 * 60 if length >= 600 else length)
-    return told.rpartition(" 0 ")[0] or told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ["age", "clock", "seconds", "size", "until"]
+__all__ = ["age", "clock", "seconds", "size", "span", "until"]
 
 
 def size(count: float | None) -> str:
@@ -38,6 +38,18 @@ def seconds(count: float | None) -> str:
         if count >= large:
             return f"{count // large:.0f} {unit[0]} {count % large // small:.0f} {unit[1]}"
     raise AssertionError(count)
+
+
+def span(length: float) -> str:
+    """A duration as a setting spells it, and one that is compared with it.
+
+    >>> span(7200), span(7260), span(86_400), span(725), span(90), span(0.4)
+    ('2 h', '2 h 1 min', '1 d', '12 min', '1 min 30 s', '0 s')
+    """
+    if length < 60:
+        return f"{length:.0f} s"
+    told = seconds(length // 60 * 60 if length >= 600 else length)
+    return told.rpartition(" 0 ")[0] or told
 
 
 def age(moment: datetime | None, now: datetime | None = None) -> str:

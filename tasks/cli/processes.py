@@ -92,15 +92,18 @@ def _beat_file() -> Path:
 @click.pass_context
 @errors_told
 def flower(ctx: click.Context, address: str, port: int, no_password: bool) -> None:
-    """The dashboard. Its user and password come from FLOWER_BASIC_AUTH=user:password."""
+    """The dashboard, redkeep's own page in it. Its user and password come from FLOWER_BASIC_AUTH=user:password."""
     current()
     if not os.environ.get("FLOWER_BASIC_AUTH") and not no_password:
         raise SettingsInvalid(
             "flower has no password",
             hint="Set FLOWER_BASIC_AUTH=user:password; or say --no-password.",
         )
+    from tasks import dashboard  # noqa: PLC0415
+
     # Unasked, Flower runs a flowerconfig.py that lies in the current directory.
-    own = [] if os.environ.get("FLOWER_CONF") else [f"--conf={os.devnull}"]
+    own = [] if os.environ.get("FLOWER_CONF") else [f"--conf={dashboard.CONFIG}"]
+    dashboard.install()
     _start(["flower", f"--address={address}", f"--port={port}", *own, *ctx.args])
 
 

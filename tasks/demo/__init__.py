@@ -112,11 +112,11 @@ def _built(machine: Machine, say: Say, megabytes: int) -> Place:
     port, login = free_port(), f"demo:{secrets.token_urlsafe(9)}"
     os.environ["FLOWER_BASIC_AUTH"] = login
     machine.redkeep("flower", "flower", "--port", str(port))
-    machine.redkeep("worker", "worker", "backup")
+    machine.redkeep("worker", "worker", "backup", "drill", "housekeeping", "rewrite", "tidy")
     place = Place(machine, site, endpoint, files, f"http://127.0.0.1:{port}", login)
     machine.wait_for("flower", lambda: "redkeep" not in _flower(place, "/api/workers?refresh=1"))
     machine.wait_for("worker", lambda: bool(_flower(place, "/api/workers?refresh=1")))
-    say("a worker for queue backup, and Flower", place.flower)
+    say("a worker for every queue, and Flower", place.flower)
     return place
 
 
@@ -187,6 +187,14 @@ def _seen_in_flower(place: Place, say: Say, ids: set[str]) -> None:
 
     place.machine.wait_for("flower", both)
     say("Flower shows both", ", ".join(f"{tasks[each]['name']} {tasks[each]['state']}" for each in sorted(ids)))
+    page: dict[str, Any] = {}
+
+    def safe() -> bool:
+        page.update(_flower(place, "/redkeep/api/status")["targets"][0])
+        return bool(page["state"] == "fresh")
+
+    place.machine.wait_for("flower", safe)
+    say("and on redkeep's page there the data is safe", f"{place.flower}/redkeep: {page['words']}")
 
 
 def _brought_back(place: Place, say: Say, run: dict[str, Any]) -> None:
@@ -229,7 +237,7 @@ def _stay(place: Place, say: Say) -> None:
     user, _, password = place.login.partition(":")
     names = ("REDKEEP_CONFIG", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     lines = [f"export {name}={os.environ[name]}" for name in names]
-    say("it goes on until Ctrl-C", f"Flower {place.flower}  user {user}  password {password}")
+    say("it goes on until Ctrl-C", f"{place.flower}/redkeep  user {user}  password {password}")
     commands = [f"{_command()} {what}" for what in ("history", f"run backup {TARGET}", f"backups {TARGET}", "check")]
     say("in another terminal", "\n".join([*lines, *commands]))
     try:

@@ -11,6 +11,6 @@ it is judged through tasks/freshness.py.
 
 from tasks.status.observer import Observer
 from tasks.status.picture import Context, RunPage, TargetStatus, Wanted
-from tasks.status.told import as_json
+from tasks.status.told import as_json, run_as_json
 
-__all__ = ["Context", "Observer", "RunPage", "TargetStatus", "Wanted", "as_json"]
+__all__ = ["Context", "Observer", "RunPage", "TargetStatus", "Wanted", "as_json", "run_as_json"]

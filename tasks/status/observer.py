@@ -6,6 +6,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from tasks.errors import ControlUnreachable, RedkeepError
 from tasks.freshness import Freshness, judge
 from tasks.inventory import Inventory
 from tasks.names import ROUTINE, masked_url
-from tasks.records import Record
+from tasks.records import Record, Records
 from tasks.schedule import next_due, schedules_of
 from tasks.settings import Settings, Target
 from tasks.status.ledger import Ledger, Page
@@ -58,6 +59,7 @@ class Observer:
         self.settings = settings
         self.clock = clock
         self._client = connect(settings.control, timeout=ANSWER_WITHIN, tries=2)
+        self.records = Records(self._client, settings.control)
         self._ledger = Ledger(self._client, settings.control)
         self._last = _Asked(Page())
         self._store = _StoreLooks(settings)
@@ -73,16 +75,25 @@ class Observer:
         Neither an unreachable control Redis nor an unreachable store raises: both are told in the context, beside what
         was known last.
         """
-        self._store.look(patient=patient)
         asked = self._ask(wanted)
-        now = self.clock()
         heads: dict[str, dict[str, Sequence[Record]]] = defaultdict(dict)
         for (name, task), records in asked.page.heads.items():
             heads[name][task] = records
+        ended = {each.id for own in heads.values() for each in _told(own) if each.final}
+        self._store.look(patient=patient, ended=ended)
+        now = self.clock()
         own = [self._target(each, heads[each.name], asked.page, now) for each in self.settings.target]
         gone = [self._gone(name) for name in self._store.others]
         problem = asked.problem.as_dict() if asked.problem else None
         return Context(now, version("redkeep"), (*own, *gone), asked.page.runs, problem, asked.known, asked.page.tally)
+
+    def run(self, run_id: str) -> Record:
+        """
+        Raises:
+            RunUnknown: there is no such run.
+            ControlUnreachable: nobody can say.
+        """
+        return self.records.read(run_id)
 
     def close(self) -> None:
         self._client.close()
@@ -124,6 +135,7 @@ class Observer:
             configured=True,
             url=masked_url(target.url.get_secret_value()),
             max_age=max_age,
+            tidies=target.tidy is not None,
             freshness=judge(stock, max_age=max_age, scheduled="tasks.backup" in schedules, now=now),
             stock=stock,
             running=tuple(each for each in _told(heads) if each.state in OPEN),
@@ -138,7 +150,7 @@ class Observer:
 
     def _gone(self, name: str) -> TargetStatus:
         told = Freshness("unknown", "the settings do not name it; the store still has its backups")
-        return TargetStatus(name, False, "", 0.0, told, self._store.known(name))
+        return TargetStatus(name, False, "", 0.0, False, told, self._store.known(name))
 
 
 @dataclass(frozen=True)
@@ -190,16 +202,23 @@ class _StoreLooks:
         self._listed = self._others_listed = -OTHERS_EVERY
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._ended: AbstractSet[str] = frozenset()
         self.known = self._inventory.known
 
-    def look(self, *, patient: bool) -> None:
+    def look(self, *, patient: bool, ended: AbstractSet[str]) -> None:
+        """
+        Args:
+            ended: ids of the runs that ended last: where there is a new one, the store may have changed.
+        """
         if patient:
             self._look()
             return
         first = self._thread is None
         with self._starting:
             at_work = self._thread is not None and self._thread.is_alive()
-            if not at_work and time.monotonic() - self._listed >= LISTED_EVERY:
+            due = time.monotonic() - self._listed >= LISTED_EVERY or not ended <= self._ended
+            if due and not at_work:
+                self._ended = ended
                 self._thread = threading.Thread(target=self._look, name="redkeep-store", daemon=True)
                 self._thread.start()
             thread = self._thread

@@ -31,7 +31,7 @@ class Wanted:
     task: str = ""
     outcome: str = ""
     before: float = 0.0
-    limit: int = 50
+    limit: int = 25
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class TargetStatus:
         configured: False for one that the settings do not name (any more), while the store has backups of it.
         url: the server's, safe to show.
         max_age: the objective, seconds: how old the newest backup may be.
+        tidies: it has rules for tidying.
         running: runs that are still to end, the newest of each task.
         latest: the newest run of each task, however it ended. done: the newest one that succeeded, where it is among
             the last few.
@@ -77,6 +78,7 @@ class TargetStatus:
     configured: bool
     url: str
     max_age: float
+    tidies: bool
     freshness: Freshness
     stock: Stock
     running: tuple[Record, ...] = ()

@@ -133,6 +133,18 @@ def test_a_page_does_not_wait_for_the_store_once_it_has_been_seen(wanted: Settin
         assert observer.context().target("main").stock.count == 1  # type: ignore[union-attr]
 
 
+def test_once_a_run_has_ended_the_store_is_looked_at_again(wanted: Settings, shelves: Store) -> None:
+    client = connect(wanted.control)
+    records = Records(client, wanted.control)
+    with observing(wanted) as observer:
+        observer.context(patient=False)
+        begun(records, "r1")
+        put_backup(shelves, NOON)
+        records.leave("r1", "n1", "succeeded", {})
+        eventually(lambda: observer.context(patient=False).target("main").stock.count == 1)  # type: ignore[union-attr]
+    client.close()
+
+
 def test_as_json_it_has_no_secret_and_everything_a_program_needs(
     wanted: Settings, shelves: Store, control_server: RedisServer, namespace: str
 ) -> None:
