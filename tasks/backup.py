@@ -7,20 +7,15 @@ away, the next attempt of the same run does.
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from tasks import names
 from tasks.enforce import disagreements
 from tasks.errors import (
-    KeyInvalid,
     ManifestInvalid,
     ManifestTooNew,
     ObjectExists,
@@ -31,7 +26,8 @@ from tasks.errors import (
 from tasks.gate import let_fork
 from tasks.guard import Fork
 from tasks.job import Job
-from tasks.manifest import Manifest, ObjectFacts, PlaintextFacts, ServerFacts, read_signing_key
+from tasks.keyring import signing_key_in
+from tasks.manifest import Manifest, ObjectFacts, PlaintextFacts, ServerFacts
 from tasks.server import Server
 from tasks.settings import Settings, Target
 from tasks.store import Store, Stored, open_store
@@ -65,7 +61,7 @@ def backup(job: Job, settings: Settings, target: Target) -> None:
         SlotCommitted: the slot's backup is already there.
         RedkeepError: whatever else stood in the way; nothing of this run is left in the store.
     """
-    signing_key = _signing_key(settings)
+    signing_key = signing_key_in(settings.encryption.signing_key_file)
     recipients = [age.check_recipient(key) for key in settings.encryption.recipient_keys]
     wanted = target.backup
     stages = stages_of(wanted.compression, recipients)
@@ -119,24 +115,12 @@ def _fork_of(target: Target) -> Fork:
     return "sync" if target.backup.source == "stream" or target.data_dir is None else "save"
 
 
-def _signing_key(settings: Settings) -> Ed25519PrivateKey | None:
-    path = settings.encryption.signing_key_file
-    if path is None:
-        return None
-    try:
-        return read_signing_key(path.read_bytes())
-    except OSError as error:
-        raise KeyInvalid(f"cannot read the signing key {path}", detail=(error.strerror or "").lower()) from None
-
-
 def _backup_id(job: Job) -> str:
     """The slot's id, so that the store itself refuses a second commit; else one of this run alone, the same for
     every attempt of it."""
     if job.ticket.slot:
         return names.slot_id(job.ticket.slot)
-    run_id = job.ticket.run_id
-    run8 = run_id[:8] if re.fullmatch(r"[0-9a-f]{8}.*", run_id) else hashlib.sha256(run_id.encode()).hexdigest()
-    return names.manual_id(job.created, run8)
+    return names.manual_id(job.created, names.run8(job.ticket.run_id))
 
 
 def _standing(store: Store, target: str, backup_id: str, job: Job) -> Manifest | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from datetime import UTC, datetime
@@ -86,6 +87,16 @@ def manual_id(moment: datetime, nonce: str) -> str:
     '20261123T113002Z-1a2b3c4d'
     """
     return f"{stamp(moment)}-{nonce[:8]}"
+
+
+def run8(run_id: str) -> str:
+    """The eight hex digits by which ids name a run: its own first ones, where it begins with such.
+
+    >>> run8("1a2b3c4d-5e6f-4708-9a0b-c1d2e3f40516"), run8("nightly")
+    ('1a2b3c4d', '2a3b62b5')
+    """
+    own = re.fullmatch(r"[0-9a-f]{8}.*", run_id)
+    return run_id[:8] if own else hashlib.sha256(run_id.encode()).hexdigest()[:8]
 
 
 def is_backup_id(text: str) -> bool:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from tasks.names.ids import is_backup_id
 
 STAGE_SUFFIX = {"zstd": "zst", "gzip": "gz", "age": "age"}
+_SEGMENT = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}\.[0-9a-f]{8}\.\d{4,6}")
 
 
-def suffix(stages: tuple[str, ...]) -> str:
+def suffix(stages: tuple[str, ...], content: str = ".rdb") -> str:
     """What a reader needs to know to undo the stages, from left to right.
 
-    >>> suffix(("zstd:1", "age")), suffix(("gzip:6",)), suffix(())
-    ('.rdb.zst.age', '.rdb.gz', '.rdb')
+    >>> suffix(("zstd:1", "age")), suffix(("gzip:6",)), suffix((), ".dump")
+    ('.rdb.zst.age', '.rdb.gz', '.dump')
     """
-    return ".rdb" + "".join("." + STAGE_SUFFIX[stage.partition(":")[0]] for stage in stages)
+    return content + "".join("." + STAGE_SUFFIX[stage.partition(":")[0]] for stage in stages)
 
 
 def snapshot_key(target: str, backup_id: str, nonce: str, stages: tuple[str, ...]) -> str:
@@ -105,6 +108,63 @@ def hold_key(target: str, backup_id: str) -> str:
     'main/holds/20261123T110700Z.json'
     """
     return f"{hold_prefix(target)}{backup_id}.json"
+
+
+def tidied_prefix(target: str, archive_id: str = "") -> str:
+    """Everything that tidy has archived; with an id, of that run alone.
+
+    >>> tidied_prefix("main"), tidied_prefix("main", "20261123T113700Z-1a2b3c4d")
+    ('main/tidied/', 'main/tidied/20261123T113700Z-1a2b3c4d.')
+    """
+    return f"{target}/tidied/" + (f"{archive_id}." if archive_id else "")
+
+
+def segment_name(archive_id: str, nonce: str, number: int) -> str:
+    """One segment of an archive: two attempts of one run never share it.
+
+    >>> segment_name("20261123T113700Z-1a2b3c4d", "9f8e7d6c5b4a3210", 3)
+    '20261123T113700Z-1a2b3c4d.9f8e7d6c.0003'
+    """
+    return f"{archive_id}.{nonce[:8]}.{number:04}"
+
+
+def segment_in(key: str) -> str:
+    """The segment that an object of an archive belongs to; empty where it is none.
+
+    >>> segment_in("main/tidied/20261123T113700Z-1a2b3c4d.9f8e7d6c.0003.dump.zst.age")
+    '20261123T113700Z-1a2b3c4d.9f8e7d6c.0003'
+    >>> segment_in("main/tidied/readme.txt"), segment_in("main/manifests/20261123T110700Z.json")
+    ('', '')
+    """
+    folder, _, name = key.rpartition("/")
+    found = _SEGMENT.match(name)
+    return found[0] if found and folder.endswith("/tidied") and name[found.end() :].startswith(".") else ""
+
+
+def segment_key(target: str, segment: str, stages: tuple[str, ...]) -> str:
+    """
+    >>> segment_key("main", "20261123T113700Z-1a2b3c4d.9f8e7d6c.0003", ("zstd:1", "age"))
+    'main/tidied/20261123T113700Z-1a2b3c4d.9f8e7d6c.0003.dump.zst.age'
+    """
+    return f"{tidied_prefix(target)}{segment}{suffix(stages, '.dump')}"
+
+
+def segment_manifest_key(target: str, segment: str) -> str:
+    """Its presence is the segment's commit.
+
+    >>> segment_manifest_key("main", "20261123T113700Z-1a2b3c4d.9f8e7d6c.0003")
+    'main/tidied/20261123T113700Z-1a2b3c4d.9f8e7d6c.0003.json'
+    """
+    return f"{tidied_prefix(target)}{segment}.json"
+
+
+def segment_stayed_key(target: str, segment: str) -> str:
+    """Which of the segment's records were not removed after all.
+
+    >>> segment_stayed_key("main", "20261123T113700Z-1a2b3c4d.9f8e7d6c.0003")
+    'main/tidied/20261123T113700Z-1a2b3c4d.9f8e7d6c.0003.stayed.json'
+    """
+    return f"{tidied_prefix(target)}{segment}.stayed.json"
 
 
 def id_in(key: str) -> str:

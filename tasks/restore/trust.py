@@ -1,16 +1,16 @@
-"""Who made a snapshot. RDB files made by an attacker have been remote code execution: authenticate before loading."""
+"""Who made it. RDB files and DUMP payloads made by an attacker have been remote code execution: authenticate first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from tasks.errors import SnapshotUnsigned
-from tasks.manifest import Manifest
+from tasks.manifest import Signed
 
 __all__ = ["admit"]
 
 
-def admit(manifest: Manifest, trusted: Sequence[str], *, allow_unsigned: bool) -> str:
+def admit(manifest: Signed, trusted: Sequence[str], *, allow_unsigned: bool) -> str:
     """Let the manifest pass, and say what is not known of its maker; nothing where a trusted signer signed it.
 
     Raises:
@@ -20,7 +20,7 @@ def admit(manifest: Manifest, trusted: Sequence[str], *, allow_unsigned: bool) -
     if manifest.authenticate(trusted):
         return ""
     known = "not signed" if manifest.signature is None else "signed, but no trusted signer is set here"
-    told = f"backup {manifest.id} is {known}: only its integrity is checked, not who made it"
+    told = f"{manifest.called} is {known}: only its integrity is checked, not who made it"
     if not allow_unsigned:
         raise SnapshotUnsigned(told)
     return told

@@ -1,4 +1,4 @@
-"""The manifest of one backup: what was saved, how it was sealed, where it lies. Its presence is the commit.
+"""What manifests have in common: their bytes, and who signed them.
 
 Canonical JSON (RFC 8785), signed with Ed25519 over the canonical form without the signature. A reader refuses
 a `format_version` it does not know; within a version, fields it does not know are kept and covered by the
@@ -11,7 +11,7 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import rfc8785
 from cryptography.exceptions import InvalidSignature
@@ -21,7 +21,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tasks.errors import KeyInvalid, ManifestInvalid, ManifestTooNew, SignatureInvalid
 
-__all__ = ["FORMAT_VERSION", "Manifest", "public_key_of", "read_signing_key"]
+__all__ = [
+    "FORMAT_VERSION",
+    "MAX_BYTES",
+    "ObjectFacts",
+    "Part",
+    "ServerFacts",
+    "Signed",
+    "public_key_of",
+    "read_signing_key",
+]
 
 FORMAT_VERSION = 1
 MAX_BYTES = 2**20
@@ -41,23 +50,6 @@ class ServerFacts(Part):
     used_memory: int | None = None
 
 
-class SourceFacts(Part):
-    kind: Literal["follow", "stream"]
-    exact: bool
-    fork_usec: int | None = None
-    cow_bytes: int | None = None
-    seconds: float
-
-
-class PlaintextFacts(Part):
-    bytes: int
-    sha256: str
-    rdb_version: int
-    crc64: str | None
-    keys: dict[str, int]
-    expires: dict[str, int]
-
-
 class ObjectFacts(Part):
     key: str
     bytes: int
@@ -71,8 +63,15 @@ class Signature(Part):
     value: str
 
 
-class Manifest(Part):
-    """One backup. Times are RFC 3339 in UTC; `seconds` are seconds; keys are counted per database."""
+class Signed(Part):
+    """What every manifest says of its object. Times are RFC 3339 in UTC.
+
+    Attributes:
+        task_id, run_id: the run and the attempt that wrote it. fence: of the lease it held.
+    """
+
+    NOUN: ClassVar[str] = "manifest"
+    """What it is the manifest of, for messages."""
 
     format_version: int = FORMAT_VERSION
     id: str
@@ -83,13 +82,16 @@ class Manifest(Part):
     run_id: str
     fence: int
     server: ServerFacts
-    source: SourceFacts
-    plaintext: PlaintextFacts
     object: ObjectFacts
     stages: tuple[str, ...]
     recipients: tuple[str, ...]
     redkeep_version: str
     signature: Signature | None = None
+
+    @property
+    def called(self) -> str:
+        """As messages name it: "backup 20261123T110700Z"."""
+        return f"{self.NOUN} {self.id}"
 
     @classmethod
     def read(cls, body: bytes) -> Self:
