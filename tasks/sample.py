@@ -28,6 +28,7 @@ from tasks.server import Checkpoint, Server, Word, parse_keyspace
 __all__ = ["Sample", "look", "take"]
 
 T = TypeVar("T")
+Countable = Callable[[KeyFacts], bool]
 
 BATCH = 100
 """Keys drawn or looked at in one write: well below a millisecond of the server's time, and other clients' turn is in
@@ -68,6 +69,7 @@ def take(
     needs: Collection[str],
     *,
     databases: Collection[int] | None = None,
+    countable: Countable = lambda facts: True,
     checkpoint: Checkpoint = lambda: None,
     rng: random.Random | None = None,
 ) -> Sample:
@@ -78,6 +80,7 @@ def take(
     Args:
         needs: which facts, by their names in `tasks.facts.NEEDS`.
         databases: only these; else all.
+        countable: whose elements are counted, where those are needed.
         checkpoint: called for every batch.
     """
     keys, _ = parse_keyspace(server.ask("INFO", "keyspace"))
@@ -90,7 +93,7 @@ def take(
         drawn = Counter(_all(server, checkpoint) if exact else _drawn(server, number, checkpoint))
         for batch in _batches(list(drawn)):
             checkpoint()
-            for facts in look(server, database, batch, needs):
+            for facts in look(server, database, batch, needs, countable):
                 if facts is not None:
                     draws += [facts] * (1 if exact else drawn[facts.key])
     return Sample(tuple(draws), there, exact)
@@ -127,7 +130,13 @@ def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
 # -- facts ----------------------------------------------------------------------------------------------
 
 
-def look(server: Server, database: int, keys: Sequence[bytes], needs: Collection[str]) -> list[KeyFacts | None]:
+def look(
+    server: Server,
+    database: int,
+    keys: Sequence[bytes],
+    needs: Collection[str],
+    countable: Countable = lambda facts: True,
+) -> list[KeyFacts | None]:
     """The facts of these keys of the selected database, in their order; None where one is gone by now.
 
     Two writes at most; `Server.touchless` is the caller's to say. A fact that this server does not keep stays None:
@@ -137,7 +146,7 @@ def look(server: Server, database: int, keys: Sequence[bytes], needs: Collection
     commands = [COMMANDS[fact](key) for key in keys for fact in asked]
     told = iter(_told(server, commands))
     found = [_facts(database, key, {fact: next(told) for fact in asked}) for key in keys]
-    return _with_elements(server, found) if "elements" in needs else found
+    return _with_elements(server, found, countable) if "elements" in needs else found
 
 
 def _told(server: Server, commands: Sequence[Sequence[Word]]) -> Iterator[Any]:
@@ -169,10 +178,9 @@ def _facts(database: int, key: bytes, told: dict[str, Any]) -> KeyFacts | None:
     return KeyFacts(database, key, **(told | {"type": kind, "ttl": ttl}))
 
 
-def _with_elements(server: Server, found: list[KeyFacts | None]) -> list[KeyFacts | None]:
-    at = [index for index, each in enumerate(found) if each and each.type in ELEMENTS]
-    countable = [each for each in found if each and each.type in ELEMENTS]
-    counts = _told(server, [(ELEMENTS[str(each.type)], each.key) for each in countable])
-    for index, each, elements in zip(at, countable, counts, strict=True):
-        found[index] = each._replace(elements=elements)
+def _with_elements(server: Server, found: list[KeyFacts | None], countable: Countable) -> list[KeyFacts | None]:
+    wanted = [(at, each) for at, each in enumerate(found) if each and each.type in ELEMENTS and countable(each)]
+    counts = _told(server, [(ELEMENTS[str(each.type)], each.key) for _, each in wanted])
+    for (at, each), elements in zip(wanted, counts, strict=True):
+        found[at] = each._replace(elements=elements)
     return found

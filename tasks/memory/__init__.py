@@ -3,19 +3,23 @@
 Files, in reading order:
     groups.py      told apart by prefix, type, time to live, age; the biggest
     patterns.py    which globs describe keys best
+    rules.py       what each rule of tidy would free
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tasks import sample
 from tasks.estimate import Estimate
-from tasks.facts import NEVER, KeyFacts, shown
+from tasks.facts import NEEDS, NEVER, KeyFacts, shown
 from tasks.memory.groups import Group, biggest, by, estimated, freq_of, idle_of, prefixes, ttl_of
+from tasks.memory.rules import freed, must_be_counted
 from tasks.sample import Sample
 from tasks.server import Checkpoint, Server
+from tasks.tidy.policy import Policy
 
 __all__ = ["Group", "Memory", "survey"]
 
@@ -33,7 +37,6 @@ TABLE = 48
 among those that expire (dict.h)."""
 NOTABLE = 0.05
 """The share of the used memory, and never less than 1 MiB, from which on it is told that something is unseen."""
-NEEDS = ("type", "ttl", "idle", "freq", "bytes", "elements")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Memory:
         unseen: bytes in use that neither these keys nor buffers account for: what a few huge keys that no draw met may
             well be. 0 where the difference is within the error.
         sections: groups of keys by what they have in common, heaviest first or in their natural order.
+        rules: what each rule of tidy would free; `unjudged` are those that ask for both idle time and the number of
+            elements, where counting these makes a key young (before 7.2).
     """
 
     server: str
@@ -57,6 +62,8 @@ class Memory:
     unseen: int
     sections: dict[str, list[Group]]
     biggest: list[KeyFacts]
+    rules: list[Group]
+    unjudged: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
@@ -73,15 +80,23 @@ class Memory:
             "unseen_bytes": self.unseen,
             "sections": {name: [_group(each) for each in groups] for name, groups in self.sections.items()},
             "biggest": [_key(each) for each in self.biggest],
+            "rules": [_group(each) for each in self.rules],
+            "rules_unjudged": list(self.unjudged),
         }
 
 
-def survey(server: Server, count: int, checkpoint: Checkpoint = lambda: None) -> Memory:
-    """Draw so many keys and see what they say. Elements are only counted where that makes no key young."""
+def survey(
+    server: Server, count: int, policy: Policy | None = None, checkpoint: Checkpoint = lambda: None
+) -> Memory:
+    """Draw so many keys and see what they say. Where counting its elements makes a key young (before 7.2), only those
+    are counted of which a rule asks for it."""
     facts, info = server.facts(), server.info("memory")
-    needs = NEEDS if server.touchless() else NEEDS[:-1]
-    taken = sample.take(server, count, needs, checkpoint=checkpoint)
+    policy = policy or Policy((), ())
+    touchless = server.touchless()
+    countable = (lambda facts: True) if touchless else partial(must_be_counted, policy)
+    taken = sample.take(server, count, NEEDS, countable=countable, checkpoint=checkpoint)
     _, weight = estimated(taken, [each.bytes or 0 for each in taken.draws])
+    seconds, _ = server.ask("TIME")
     lfu = "lfu" in info.get("maxmemory_policy", "")
     return Memory(
         server=f"{facts.name} {facts.version} at {server.shown}",
@@ -98,6 +113,8 @@ def survey(server: Server, count: int, checkpoint: Checkpoint = lambda: None) ->
             **({"freq": freq_of(taken)} if lfu else {"idle": idle_of(taken)}),
         },
         biggest=biggest(taken),
+        rules=freed(taken, policy, float(seconds)),
+        unjudged=tuple(rule.name for rule in policy.rules if not touchless and {"idle", "elements"} <= rule.needs),
     )
 
 

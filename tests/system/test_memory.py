@@ -91,6 +91,38 @@ def plain(line: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).rstrip()
 
 
+RULE = """
+[target.tidy]
+[[target.tidy.rule]]
+name = "{name}"
+match = "{match}"
+type = "list"
+action = {action}
+{more}
+"""
+
+
+def test_it_tells_what_each_rule_would_free_and_makes_no_key_young(redis_server: RedisServer, tmp_path: Path) -> None:
+    client = redis_server.client()
+    for at in range(20):
+        client.rpush(f"feed:{at}", *("x" * 100 for _ in range(100)))
+        client.restore(f"feed:{at}", 0, client.dump(f"feed:{at}"), replace=True, idletime=5000)
+    path = tmp_path / "redkeep.toml"
+    text = settings_text("redis://127.0.0.1:1", targets={"main": {"url": redis_server.url}})
+    text += RULE.format(name="feeds", match="feed:*", action="{ trim_to = 10 }", more="")
+    idle = RULE.format(name="idle", match="feed:1?", action='"delete"', more='idle = "1h"\nsize = { elements = 5 }')
+    path.write_text(text + idle.replace("[target.tidy]\n", ""))
+    found = here("memory", "main", "--json", config=path).json
+    feeds = found["rules"][0]
+    assert (feeds["name"], feeds["keys"]["value"]) == ("feeds", 20)
+    assert 0.8 < feeds["bytes"]["value"] / found["bytes"]["value"] < 0.95
+    old = redis_server.flavour in ("redis6", "redis7")
+    assert found["rules_unjudged"] == (["idle"] if old else [])
+    if not old:
+        assert all(client.object("idletime", f"feed:{at}") >= 5000 for at in range(20))
+    assert "WOULD BE FREED BY RULE" in here("memory", "main", config=path).out
+
+
 def test_an_empty_server_and_a_pipe_are_no_special_case(any_redis: RedisServer, config: Path) -> None:
     assert "no keys" in here("memory", "main", config=config).out
     fill(any_redis, 3)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.facts import NEVER, KeyFacts, shown
+from tasks.glob import Glob
 from tasks.memory.groups import OTHER, ROWS, Group, biggest, by, freq_of, idle_of, prefixes, ttl_of
 from tasks.memory.patterns import patterns
+from tasks.memory.rules import freed, must_be_counted
 from tasks.sample import Sample
+from tasks.tidy.policy import Action, Policy, Rule
 
 FACTS = st.builds(
     KeyFacts,
@@ -96,3 +102,44 @@ def test_a_key_that_was_drawn_twice_is_one_of_the_biggest_once() -> None:
 def test_keys_are_shown_on_one_line_and_never_two_of_them_alike(one: bytes, other: bytes) -> None:
     assert shown(one).isprintable()
     assert (shown(one) == shown(other)) == (one == other)
+
+
+# -- what tidy would free ----------------------------------------------------------------------------------------
+
+
+def rule(name: str, match: str, kind: Any, amount: float = 0, **more: Any) -> Rule:
+    return Rule(name, Glob(match), Action(kind, amount), **more)
+
+
+def test_each_rule_tells_what_it_would_take_and_free_by_the_decision_that_tidy_makes() -> None:
+    draws = (
+        KeyFacts(0, b"a:1", type="string", bytes=100),
+        KeyFacts(0, b"a:2", type="string", bytes=100),
+        KeyFacts(0, b"feed:1", type="list", bytes=1000, elements=100),
+        KeyFacts(0, b"feed:2", type="list", bytes=1000, elements=5),
+        KeyFacts(0, b"z:1", type="zset", bytes=1000, elements=100),
+        KeyFacts(0, b"kept:1", type="string", bytes=100),
+    )
+    rules = (
+        rule("a", "a:*", "delete"),
+        rule("never second", "a:2", "delete"),
+        rule("feeds", "feed:*", "trim_to", 10, elements=11),
+        rule("old scores", "z:*", "drop_scores_older_than", 60),
+        rule("kept", "*", "expire_in", 60),
+    )
+    found = freed(Sample(draws, {0: 6}, exact=True), Policy((Glob("kept:*"),), rules), now=0)
+    assert told(found) == {
+        "a": (2, 200), "never second": (0, 0), "feeds": (1, 900), "old scores": (1, 0), "kept": (1, 1000)
+    }
+    assert math.isinf(found[3].bytes.high), "what goes of a key is not known without looking into it"
+    assert found[2].share == pytest.approx(900 / 3300)
+
+
+def test_elements_are_counted_only_where_a_rule_asks_and_idle_time_is_not_at_stake() -> None:
+    counts = Policy((), (rule("feeds", "feed:*", "trim_to", 10, type="list", elements=11),))
+    idles = Policy((), (rule("idle", "feed:*", "delete", idle=60, elements=5),))
+    feed = KeyFacts(0, b"feed:1", type="list")
+    assert must_be_counted(counts, feed)
+    assert not must_be_counted(counts, KeyFacts(0, b"feed:1", type="set"))
+    assert not must_be_counted(counts, KeyFacts(0, b"other", type="list"))
+    assert not must_be_counted(idles, feed)
