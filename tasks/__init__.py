@@ -7,7 +7,7 @@ Vocabulary, no I/O
     glob.py        Redis' own patterns, on bytes
     settings/      redkeep.toml, checked whole and early
     guard/         may this server fork now? pure, with every reason
-    manifest.py    what was saved, how it was sealed, where it lies; its presence is the commit
+    manifest/      what was saved, how it was sealed, where it lies; its presence is the commit
     facts.py       what is known of one key
     estimate.py    what a random sample says of the whole, and how far it may be off
 
@@ -32,7 +32,8 @@ Edges, each speaks to one outside thing
     checker.py     redis-check-rdb
     store/         an S3 bucket or a folder
     stream/        seal() and unseal(): the stages, and the sources a snapshot comes from
-    keyring.py     identity files
+    keyring.py     private keys in files
+    archive/       copies of what tidy removes: their format, shipped, and found again
 
 The frame around every verb
     job/           record -> slot -> lease -> call -> classify
@@ -46,6 +47,7 @@ Verbs
     drill/         a snapshot brought back into a throwaway server, and judged
     retention/     which backups go, and why: pure decide(), then remove
     tidy/          unneeded data out, by rules that explain themselves: pure choose(), then a sweep
+    untidy.py      brings back what a tidy run archived
     memory/        where the bytes are, by sampling
     enforce/       the persistence settings, wanted against actual: the order that loses nothing
     catalog.py     which backups a store holds

@@ -32,6 +32,7 @@ from tasks import enforce as enforce_verb
 from tasks import retention as retention_verb
 from tasks import rewrite as rewrite_verb
 from tasks import tidy as tidy_verb
+from tasks import untidy as untidy_verb
 from tasks import verify as verify_verb
 from tasks import watch as watch_verb
 from tasks.errors import (
@@ -91,6 +92,7 @@ VERBS: dict[str, Verb] = {
     "tasks.retention": retention_verb.retention,
     "tasks.rewrite": rewrite_verb.rewrite,
     "tasks.tidy": tidy_verb.tidy,
+    "tasks.untidy": untidy_verb.untidy,
     "tasks.verify": verify_verb.verify,
     "tasks.watch": partial(watch_verb.watch, send=_send_again),
 }
@@ -170,6 +172,24 @@ def tidy(
 ) -> dict[str, Any]:
     """Remove from a target what its rules find."""
     return _conduct(task, target, slot, by, dry_run=dry_run, force_share=force_share)
+
+
+@app.task(bind=True, name="tasks.untidy")
+def untidy(
+    task: Task[Any, Any],
+    /,
+    target: str,
+    *,
+    archive: str = "",
+    match: str = "",
+    replace: bool = False,
+    dry_run: bool = False,
+    slot: str | None = None,
+    by: str = "",
+    **_: Any,
+) -> dict[str, Any]:
+    """Bring back what a tidy run archived, named by its id."""
+    return _conduct(task, target, slot, by, archive=archive, match=match, replace=replace, dry_run=dry_run)
 
 
 def _have_retention(backup_done: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ COMMANDS = {
     "status": "status.status",
     "history": "look.history",
     "show": "look.show",
+    "untidy": "untidy.untidy",
     "memory": "memory.memory",
     "backups": "shelf.backups",
     "verify": "prove.verify",

@@ -8,7 +8,7 @@ from typing import Any
 from tasks.cli.terminal import seconds, size
 from tasks.records import Record
 
-__all__ = ["figures_told"]
+__all__ = ["figures_told", "untidied"]
 
 Figures = dict[str, Any]
 
@@ -41,6 +41,8 @@ def _verify(figures: Figures) -> Iterator[str]:
 def _retention(figures: Figures) -> Iterator[str]:
     done = "would go" if figures["dry_run"] else f"to go, {figures.get('removed', 0)} removed"
     yield f"{figures['to_keep']} stay, {figures['to_remove']} {done}; {figures['leftovers']} leftovers"
+    if figures.get("copies"):
+        yield f"copies of tidied keys whose time is over: {figures['copies']} segments"
     for told in figures["decisions"]:
         yield f"{told['action']:<6} {told['backup']}  {'; '.join(told['reasons'])}"
 
@@ -93,6 +95,21 @@ def _tidy(figures: Figures) -> Iterator[str]:
         yield "Nothing was changed: this was a dry run. --no-dry-run does it."
 
 
+FATES = {
+    "there": "there already and left alone",
+    "expired": "expired meanwhile",
+    "stayed": "had changed and were never removed",
+    "unmatched": "not asked for",
+    "refused": "refused by the server",
+}
+
+
+def untidied(figures: Figures) -> Iterator[str]:
+    if "restored" in figures:
+        yield f"{figures['restored']:,} keys {'would come' if figures['dry_run'] else 'are'} back"
+    yield from (f"{figures[name]:,} {told}" for name, told in FATES.items() if figures.get(name))
+
+
 TOLD: dict[str, Callable[[Figures], Iterator[str]]] = {
     "tasks.backup": _backup,
     "tasks.drill": _drill,
@@ -102,4 +119,5 @@ TOLD: dict[str, Callable[[Figures], Iterator[str]]] = {
     "tasks.rewrite": _rewrite,
     "tasks.watch": _watch,
     "tasks.tidy": _tidy,
+    "tasks.untidy": untidied,
 }

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -32,12 +32,14 @@ from tasks.cli.terminal import (
     whoami,
 )
 from tasks.errors import ControlUnreachable, NoWorker, RedkeepError, RunCancelled, RunUnknown, WorkerLost, recorded
-from tasks.job import Again, Ticket
+from tasks.job import Again, Job, Ticket
 from tasks.records import Record, Records
 from tasks.schedule import queue_for
-from tasks.settings import current, target_of
+from tasks.settings import Settings, Target, current, target_of
 
-__all__ = ["run"]
+__all__ = ["carry", "run"]
+
+Verb = Callable[[Job, Settings, Target], None]
 
 LOOK = 0.1
 """Seconds between two looks at the record."""
@@ -117,14 +119,20 @@ def _send(ticket: Ticket) -> None:
     app.send_task(ticket.task, [ticket.target], arguments, task_id=ticket.run_id, retry=False)
 
 
-def _inline(ticket: Ticket, as_json: bool) -> None:
+def carry(ticket: Ticket, as_json: bool, verb: Verb) -> None:
+    """A run in this process, from its record to its report, whatever does its work."""
+    _inline(ticket, as_json, verb)
+    _report(ticket.run_id, as_json)
+
+
+def _inline(ticket: Ticket, as_json: bool, verb: Verb | None = None) -> None:
     """Do it here, and follow it in another thread. Ctrl-C and SIGTERM end it cleanly, as `redkeep cancel` does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     over = threading.Event()
     follower = threading.Thread(target=_look_on, args=(ticket.run_id, as_json, over), daemon=True)
     follower.start()
     try:
-        while (delay := _attempt(ticket)) is not None:
+        while (delay := _attempt(ticket, verb)) is not None:
             time.sleep(delay)
     except KeyboardInterrupt:
         with records() as kept:  # the frame has written what ended in the middle
@@ -134,12 +142,12 @@ def _inline(ticket: Ticket, as_json: bool) -> None:
         follower.join()
 
 
-def _attempt(ticket: Ticket) -> float | None:
+def _attempt(ticket: Ticket, verb: Verb | None) -> float | None:
     """Carry the run as far as it goes. Seconds until it is to be tried again, or None: the record has its end."""
     from tasks.celery import VERBS, conduct  # noqa: PLC0415
 
     try:
-        conduct(VERBS[ticket.task], ticket, current())
+        conduct(verb or VERBS[ticket.task], ticket, current())
     except Again as again:
         return again.delay
     except ControlUnreachable:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tasks.errors.archive import ArchiveIncomplete, ArchiveInvalid, ArchiveUnknown, PatternInvalid, UntidyRefused
 from tasks.errors.ending import (
     AofOff,
     DemoFailed,
@@ -146,6 +147,9 @@ __all__ = [
     "AofFoundOff",
     "AofOff",
     "AofUnproven",
+    "ArchiveIncomplete",
+    "ArchiveInvalid",
+    "ArchiveUnknown",
     "BackupMismatch",
     "BackupUnknown",
     "BucketMissing",
@@ -180,6 +184,7 @@ __all__ = [
     "NoWorker",
     "ObjectExists",
     "ObjectMissing",
+    "PatternInvalid",
     "Paused",
     "PersistenceUnkept",
     "PersistenceUnlasting",
@@ -233,6 +238,7 @@ __all__ = [
     "TimeLimitExceeded",
     "Unexpected",
     "UnknownTarget",
+    "UntidyRefused",
     "VerdictInvalid",
     "VerdictTooNew",
     "WorkerLost",

@@ -1,4 +1,4 @@
-"""Bringing a snapshot back: 100..119."""
+"""Bringing a snapshot back: 100..114."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ Files, in reading order:
     survey.py     manifests, verdicts and holds as the policy takes them
     removal.py    manifest, then object; every step may be the last
     sweep.py      what no backup needs any more
+    copies.py     what tidy removed, when the time of its copies is over
 
 A snapshot that lost more than a share of its bytes against the one before it freezes all removal until a person has
 looked (``redkeep acknowledge``). Once a backup in between has gone, two that were never neighbours would stand side by
@@ -15,18 +16,20 @@ again. An acknowledgement is the same word, said by a person.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tasks import catalog, control, verdicts
 from tasks.errors import RetentionFrozen
 from tasks.job import Job
 from tasks.records import Records
+from tasks.retention.copies import remove_copies, spent
 from tasks.retention.policy import Decision, Snapshot, decide, newest_known
 from tasks.retention.removal import Remover
 from tasks.retention.survey import Plan, plan
 from tasks.retention.sweep import leftovers, objects_of, sweep
 from tasks.settings import BackupSettings, Settings, Target
+from tasks.settings.rules import Tidy
 from tasks.store import Store, open_store
 
 __all__ = ["Decision", "Plan", "Snapshot", "acknowledge", "decide", "plan", "retention"]
@@ -51,8 +54,10 @@ def retention(job: Job, settings: Settings, target: Target) -> None:
         entries = catalog.shelf(store, target.name)
         planned = plan(entries, target.backup, settings.encryption.trusted_signers, now)
         left = list(leftovers(store, target.name, objects, entries, live, now))
+        copies_for = timedelta(seconds=(target.tidy or Tidy()).copies_for)
+        copies = spent(store, target.name, copies_for, live, now)
     _warn(job, entries)
-    job.figures |= _figures(planned, dry_run=job.ticket.dry_run) | {"leftovers": len(left)}
+    job.figures |= _figures(planned, dry_run=job.ticket.dry_run) | {"leftovers": len(left), "copies": len(copies)}
     if job.ticket.dry_run:
         job.warn(_frozen(planned, target.name))
         return
@@ -60,7 +65,7 @@ def retention(job: Job, settings: Settings, target: Target) -> None:
         _remove(job, store, target.name, entries, planned, now)
     with job.phase("sweep"):
         job.prove()
-        _refused(job, sweep(store, left))
+        _refused(job, sweep(store, left) | remove_copies(store, copies))
     if planned.frozen:
         raise RetentionFrozen(_frozen(planned, target.name), hint=_remedy(target.name))
 

@@ -145,6 +145,7 @@ class Tidy(Table):
     max_share: float = Field(default=0.25, gt=0, le=1)
     needs_backup_within: Age = 7200.0
     copies_for: Duration = 2_592_000.0
+    max_copy: Size = 2 * 2**20
     protect: list[Pattern] = []
     rule: list[Rule] = []
 
