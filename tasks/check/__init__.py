@@ -4,13 +4,13 @@ finding      one row of the table
 together     all looks at once, because most of them wait
 clock        whether two clocks agree
 
-control      the control Redis
+control      the control Redis, and what is paused there
 keys         who can read and who signs
 store        by writing, reading and deleting
 server       a target: version and role; with it persistence, host (the guard's reasons) and rights
 source       where its snapshots come from
 drills       whether it could be brought back here
-schedule     pauses, and what would meet
+schedule     what would meet
 workers      who is there, and with which settings
 """
 
@@ -45,12 +45,12 @@ def check(settings: Settings, targets: list[Target], serving: Serving) -> Findin
 
 
 def _looks(settings: Settings, targets: list[Target], serving: Serving) -> Iterator[Look]:
-    yield Look("control", partial(control, settings), ControlUnreachable.hint)
+    yield Look("control", partial(control, settings, targets), ControlUnreachable.hint)
     yield Look("keys", partial(keys, settings), "Look at the disk on which the keys lie.")
     yield Look("store", partial(store, settings), StoreUnreachable.hint)
     for target in targets:
         yield Look(f"{target.name}: server", partial(server, target), ServerUnreachable.hint)
         yield Look(f"{target.name}: source", partial(source, target), "Look at the disk under data_dir.")
         yield Look(f"{target.name}: drill", partial(drills, settings, target), ServerUnreachable.hint)
-    yield Look("schedule", partial(schedule, settings, targets), ControlUnreachable.hint)
+    yield Look("schedule", partial(schedule, settings), "Look at the schedules in redkeep.toml.")
     yield Look("workers", partial(workers, settings, targets, serving), ControlUnreachable.hint)

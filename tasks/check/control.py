@@ -11,15 +11,16 @@ from tasks import control as control_redis
 from tasks import names
 from tasks.check.clock import apart, clock, server_time
 from tasks.check.finding import Finding, Findings
-from tasks.settings import Settings
+from tasks.settings import Settings, Target
 
 __all__ = ["control"]
 
 WHAT = "control"
 
 
-def control(settings: Settings) -> Findings:
-    """Reachable, and set so that neither memory nor a crash takes leases and messages away."""
+def control(settings: Settings, targets: list[Target]) -> Findings:
+    """Reachable, and set so that neither memory nor a crash takes leases and messages away; and what is paused."""
+    keys = names.Keys(settings.control.namespace)
     client = control_redis.connect(settings.control)
     try:
         with control_redis.speaking(client):
@@ -27,6 +28,7 @@ def control(settings: Settings) -> Findings:
             there = server_time({name: str(value) for name, value in client.info("server").items()})
             ahead = apart(there) if there else 0.0
             memory, persistence = client.info("memory"), client.info("persistence")
+            paused = {target.name: dict(client.hgetall(keys.paused(target.name))) for target in targets}
     finally:
         client.close()
     yield Finding(WHAT, "ok", f"{names.masked_url(settings.control.url.get_secret_value())} serves")
@@ -42,9 +44,18 @@ def control(settings: Settings) -> Findings:
         # CONFIG REWRITE before the first AOF is whole would have the next start find none, and begin empty.
         remedy = "CONFIG SET appendonly yes there; once INFO says aof_rewrite_in_progress:0, CONFIG REWRITE."
         yield Finding(WHAT, "warn", "no AOF: a crash loses queued runs and records", remedy)
+    for name, tasks in paused.items():
+        yield from _pauses(name, tasks)
 
 
 def _place(url: SecretStr) -> tuple[str, str, int]:
     """Which server that is, whatever its database and user."""
     told: dict[str, Any] = dict(parse_url(url.get_secret_value()))  # type: ignore[no-untyped-call]
     return told.get("path", ""), told.get("host", "localhost"), told.get("port", 6379)
+
+
+def _pauses(target: str, paused: dict[str, str]) -> Findings:
+    for task, why in sorted(paused.items()):
+        told = "everything" if task == "*" else task.removeprefix("tasks.")
+        remedy = f"redkeep resume {target}{'' if task == '*' else f' {told}'}"
+        yield Finding(f"{target}: schedule", "warn", f"{told} is paused, {why}", remedy)

@@ -1,21 +1,18 @@
-"""The schedule: what is paused, and what would meet on one server or host in the same minute."""
+"""The schedule: what would meet on one server or host in the same minute."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import combinations, takewhile
 
 from celery.schedules import crontab
 
-from tasks import control as control_redis
 from tasks import names
 from tasks.check.finding import Finding, Findings
-from tasks.errors import ControlUnreachable
 from tasks.schedule import due_times, schedules_of
-from tasks.settings import Settings, Target
+from tasks.settings import Settings
 
 __all__ = ["Due", "collisions", "schedule"]
 
@@ -42,10 +39,8 @@ class Due:
         return set(takewhile(lambda due: due > now, times))
 
 
-def schedule(settings: Settings, targets: list[Target]) -> Findings:
-    """Pauses of these targets, and whatever of the whole schedule meets."""
-    with suppress(ControlUnreachable):  # which has a row of its own
-        yield from _pauses(settings, targets)
+def schedule(settings: Settings) -> Findings:
+    """An advice, no failure: one of the two waits for the other."""
     due = list(_due(settings))
     met = list(collisions(due, datetime.now(UTC)))
     if not met:
@@ -69,18 +64,3 @@ def collisions(due: list[Due], now: datetime) -> Iterator[tuple[Due, Due, dateti
     for one, other in combinations(due, 2):
         if one.holds & other.holds and (both := minutes[one] & minutes[other]):
             yield one, other, min(both)
-
-
-def _pauses(settings: Settings, targets: list[Target]) -> Findings:
-    keys = names.Keys(settings.control.namespace)
-    client = control_redis.connect(settings.control)
-    try:
-        with control_redis.speaking(client):
-            paused = {target.name: dict(client.hgetall(keys.paused(target.name))) for target in targets}
-    finally:
-        client.close()
-    for target, tasks in paused.items():
-        for task, why in sorted(tasks.items()):
-            told = "everything" if task == "*" else task.removeprefix("tasks.")
-            remedy = f"redkeep resume {target}{'' if task == '*' else f' {told}'}"
-            yield Finding(f"{target}: schedule", "warn", f"{told} is paused, {why}", remedy)

@@ -6,6 +6,9 @@ import pytest
 from rig.checked import Installation, found, rows
 from rig.redis_servers import RedisServer
 
+from tasks.control import connect
+from tasks.names import Keys
+
 
 def test_a_control_redis_that_is_down_fails_and_the_rest_is_looked_at(installed: Installation) -> None:
     settings = installed(('url = "redis://127.0.0.1', 'url = "redis://127.0.0.1:1/0#'))
@@ -42,3 +45,16 @@ def test_a_control_redis_that_is_the_one_under_care_is_warned_of(
 ) -> None:
     warned = rows(installed((str(control.port), str(cared_for.port))), "warn")
     assert "it is the server under care (main)" in warned["control"].told
+
+
+def test_a_pause_is_shown_with_its_reason_and_its_end(installed: Installation) -> None:
+    settings = installed()
+    client = connect(settings.control)
+    client.hset(Keys(settings.control.namespace).paused("main"), mapping={"*": "moving house", "tasks.tidy": "x"})
+    told = [each for each in found(settings) if each.what == "main: schedule"]
+    client.delete(Keys(settings.control.namespace).paused("main"))
+    client.close()
+    assert [(each.level, each.told, each.remedy) for each in told] == [
+        ("warn", "everything is paused, moving house", "redkeep resume main"),
+        ("warn", "tidy is paused, x", "redkeep resume main tidy"),
+    ]

@@ -1,4 +1,4 @@
-"""The doctor on the schedule: what is paused, and what would meet."""
+"""The doctor on the schedule: what would meet."""
 
 from __future__ import annotations
 
@@ -8,22 +8,6 @@ import pytest
 from rig.checked import Installation, found
 
 from tasks.check.schedule import Due, collisions
-from tasks.control import connect
-from tasks.names import Keys
-
-
-def test_a_pause_is_shown_with_its_reason_and_its_end(installed: Installation) -> None:
-    settings = installed()
-    client = connect(settings.control)
-    client.hset(Keys(settings.control.namespace).paused("main"), mapping={"*": "moving house", "tasks.tidy": "x"})
-    told = [each for each in found(settings) if each.what == "main: schedule"]
-    client.delete(Keys(settings.control.namespace).paused("main"))
-    client.close()
-    assert [(each.level, each.told, each.remedy) for each in told] == [
-        ("warn", "everything is paused, moving house", "redkeep resume main"),
-        ("warn", "tidy is paused, x", "redkeep resume main tidy"),
-    ]
-
 
 NOW = datetime(2026, 11, 25, 8, 30, tzinfo=UTC)
 
