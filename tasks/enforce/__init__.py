@@ -7,7 +7,7 @@ server), ``facts``, ``plan`` (pure: the steps and their reasons, or what cannot 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tasks.enforce.course import Course
@@ -47,7 +47,7 @@ def enforce(job: Job, settings: Settings, target: Target) -> None:
             memory.note(_right(wanted, facts))
         _refuse(planned, server.shown)
         if not applying:
-            _advise(job, planned, target.name)
+            _advise(job, planned, facts, target.name)
             return
         for each in planned.differences:
             if each.name in planned.drifted:
@@ -55,9 +55,9 @@ def enforce(job: Job, settings: Settings, target: Target) -> None:
         if planned.steps:
             planned = Course(job, server, target, wanted, memory, settings.control.patience).run(planned)
             facts = _read_again(job, server, target, planned, wanted)
-            job.figures |= {"held": _held(planned), "aof_bytes": facts.aof_bytes}
+            job.figures |= {"held": _held(planned, facts), "aof_bytes": facts.aof_bytes}
             memory.note(_right(wanted, facts))
-    _tell_held(job, planned, server.shown)
+    _tell_held(job, planned, facts, server.shown)
 
 
 def disagreements(server: Server, target: Target) -> list[str]:
@@ -99,35 +99,34 @@ def _right(wanted: Mapping[str, str], facts: Facts) -> dict[str, str]:
 # -- what is told ------------------------------------------------------------------------------------------
 
 
-def _advise(job: Job, planned: Plan, target: str) -> None:
-    """A report's warnings: what is not as wanted, and what would be done about it."""
-    for each in planned.differences:
-        drifted = "; it was right before, so somebody changed it" if each.name in planned.drifted else ""
-        job.warn(f"{each}{drifted}")
+def _advise(job: Job, planned: Plan, facts: Facts, target: str) -> None:
+    """A report's warnings: what is not as wanted, and what would be done about it. A dry run shows that in full."""
+    if not job.ticket.dry_run:
+        for each in planned.differences:
+            drifted = "; it was right before, so somebody changed it" if each.name in planned.drifted else ""
+            job.warn(f"{each}{drifted}")
     for name in planned.unlasting:
         job.warn(f"{name} is as wanted, but only until the server restarts: its file says otherwise")
-    for text in _held_told(planned):
-        job.warn(text)
+    _warn_of_held(job, planned, facts)
     if planned.steps and not job.ticket.dry_run:
         job.warn(f"see `redkeep run enforce {target} --dry-run`; enforce = \"apply\" in [target.persistence] does it")
 
 
-def _tell_held(job: Job, planned: Plan, shown: str) -> None:
+def _warn_of_held(job: Job, planned: Plan, facts: Facts) -> None:
+    for each in planned.held:
+        job.warn(" ".join([f"{each}.", *each.advice(aof_on=facts.aof_on)]))
+
+
+def _tell_held(job: Job, planned: Plan, facts: Facts, shown: str) -> None:
     """
     Raises:
         PersistenceUnlasting: the operator has to do something; its hint says what.
     """
-    for text in _held_told(planned):
-        job.warn(text)
-    asked = [line for each in planned.held for line in each.lines]
+    _warn_of_held(job, planned, facts)
+    asked = [line for each in planned.held if each.lines for line in each.advice(aof_on=facts.aof_on)]
     if asked:
-        reasons = "; ".join(f"{each.name}: {each.why}" for each in planned.held)
-        raise PersistenceUnlasting(f"{shown} is not as wanted ({reasons})", hint="\n".join(["By hand:", *asked]))
-
-
-def _held_told(planned: Plan) -> Iterator[str]:
-    for each in planned.held:
-        yield " ".join([f"{each.name} is left as it is: {each.why}.", *each.lines])
+        reasons = "; ".join(map(str, planned.held))
+        raise PersistenceUnlasting(f"{shown} is not as wanted ({reasons})", hint="\n    ".join(["By hand:", *asked]))
 
 
 def _figures(planned: Plan, facts: Facts) -> dict[str, Any]:
@@ -137,7 +136,7 @@ def _figures(planned: Plan, facts: Facts) -> dict[str, Any]:
         "unlasting": list(planned.unlasting),
         "alarm": planned.alarm,
         "plan": [{"step": each.command, "why": each.why} for each in planned.steps],
-        "held": _held(planned),
+        "held": _held(planned, facts),
         "actual": dict(facts.actual),
         "config_file": facts.config_file,
         "file": "read" if facts.file is not None else facts.unread,
@@ -147,5 +146,7 @@ def _figures(planned: Plan, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _held(planned: Plan) -> list[dict[str, Any]]:
-    return [{"name": each.name, "why": each.why, "lines": list(each.lines)} for each in planned.held]
+def _held(planned: Plan, facts: Facts) -> list[dict[str, Any]]:
+    return [
+        {"name": each.name, "why": each.why, "lines": list(each.advice(aof_on=facts.aof_on))} for each in planned.held
+    ]

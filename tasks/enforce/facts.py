@@ -34,6 +34,7 @@ class Facts:
         actual: the settings that it has, by name: those that are wanted, and some for the reader.
         config_file: as the server calls it; empty where it was started without one.
         file: what a start from that file gives; None where nobody here can read it, and `unread` says why.
+        fleeting: it lies in a container's own layer, and goes with the container.
         strangers: where file and server differ in what is none of ours.
         flags: what its command line may add to the file.
         aof_on, since_start: it writes an AOF now; it has written it since it started, so a start brings it back.
@@ -48,6 +49,7 @@ class Facts:
     config_file: str = ""
     file: Mapping[str, str] | None = None
     unread: str = ""
+    fleeting: bool = False
     strangers: tuple[Difference, ...] = ()
     flags: Flags = "unseen"
     aof_on: bool = False

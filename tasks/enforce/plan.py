@@ -48,11 +48,26 @@ class Step:
 
 @dataclass(frozen=True)
 class Held:
-    """A setting that is left as it is, and why. `lines` is what the operator can do about it."""
+    """Something that is not done, and why.
+
+    Attributes:
+        lines: what the operator can do about it.
+        after_aof: but only once AOF is on. A server that finds `appendonly yes` and no AOF starts empty, and then
+            writes over its dump.
+    """
 
     name: str
     why: str
     lines: tuple[str, ...] = ()
+    after_aof: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.why}"
+
+    def advice(self, *, aof_on: bool) -> tuple[str, ...]:
+        """What the operator can do about it, where AOF is on or not."""
+        wait = ("once AOF is on and its first rewrite done, never before:",) if self.after_aof and not aof_on else ()
+        return wait + self.lines
 
 
 @dataclass(frozen=True)
@@ -155,7 +170,8 @@ class _Course:
         if self.open or self.unlasting:
             if self.unkept:
                 named = ", ".join([*self.open, *self.unlasting])
-                self.held.append(Held(named, f"it would not outlast a restart: {self.unkept}", self._lines()))
+                why = f"it would not outlast a restart: {self.unkept}"
+                self.held.append(Held(named, why, self._lines(), after_aof=True))
             if self.facts.aof_on and not self.facts.whole:
                 self.steps.append(Step("wait for AOF", "a restart from less than all of it would start empty"))
             self._file("shows that the server can write its own file, before anything is changed")
@@ -198,7 +214,7 @@ class _Course:
         elif why := self._still_needed():
             flag = self.facts.flags == "contrary" and not self.unkept
             lines = ("if it is there, take --appendonly no from where the server is started",) if flag else ()
-            self.held.append(Held("save", f"the save points stay: {why}", lines))
+            self.held.append(Held("save", f"the save points stay, {why}", lines))
         else:
             self._file("AOF is in the file before the save points go")
             self._set("save", "AOF has all they kept, and will after a restart")
@@ -206,15 +222,15 @@ class _Course:
     def _still_needed(self) -> str:
         """Why the save points are needed still, or nothing."""
         if self.wanted["appendonly"] != "yes" or any(each.name == "appendonly" for each in self.held):
-            return "without AOF they are all that keeps the data"
+            return "for without AOF they are all that keeps the data"
         if self.unkept:
-            return "a restart could come up without AOF"
+            return "for a restart could come up without AOF"
         if self.facts.since_start or self.facts.flags == "none":
             return ""
         if self.facts.flags == "contrary":
-            return "the server's command line seems to say --appendonly no, which wins over its file"
+            return "for the server's command line seems to say --appendonly no, which wins over its file"
         return (
-            "its command line cannot be seen from here, and might say --appendonly no; "
+            "for its command line may say --appendonly no, which cannot be told from here; "
             "they go once a restart has shown that AOF comes back"
         )
 
@@ -222,12 +238,12 @@ class _Course:
         """What the operator has to write, and where."""
         asked = {*self.open, *self.unlasting, *(() if self.facts.since_start else ("appendonly",))}
         names = [name for name in self.wanted if name in asked]
-        # A server that finds `appendonly yes` and no AOF starts empty, and then writes over its dump.
-        when = "" if self.facts.aof_on else "once AOF is on and its first rewrite done, never before, "
         if self.facts.config_file:
-            return (f"{when}in {self.facts.config_file}:", *(f"  {name} {quoted(self.wanted[name])}" for name in names))
+            place = "what the container is made from, as " if self.facts.fleeting else ""
+            lines = (f"  {name} {quoted(self.wanted[name])}" for name in names)
+            return (f"in {place}{self.facts.config_file}:", *lines)
         given = " ".join(f"--{name} {quoted(self.wanted[name])}" for name in names)
-        return (f"{when}where the server is started: {given}",)
+        return (f"where the server is started: {given}",)
 
 
 def _unkept(facts: Facts) -> str:
@@ -236,6 +252,8 @@ def _unkept(facts: Facts) -> str:
         return "the server was started without a configuration file"
     if facts.refused:
         return facts.refused
+    if facts.fleeting:
+        return f"{facts.config_file} lies in its container's own layer, and goes when the container is made anew"
     if facts.strangers:
         told = "; ".join(f"{each.name} {each.wanted!r} there, {each.actual!r} now" for each in facts.strangers)
         return f"{facts.config_file} and the server differ, and CONFIG REWRITE would make that permanent too ({told})"

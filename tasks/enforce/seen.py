@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from tasks.enforce.facts import AofFiles
 from tasks.host import Host, Process
 
-__all__ = ["Seen", "aof_files", "seen_of"]
+__all__ = ["Seen", "aof_files", "file_system", "seen_of"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,21 @@ class Seen:
     """A server's process on this machine, be it in a container."""
 
     process: Process
+
+    @property
+    def in_container(self) -> bool:
+        """It has process numbers of its own."""
+        return len(self.process.status.get("NSpid", "").split()) > 1
+
+    def goes_with_container(self, path: str) -> bool:
+        """What the server calls so lies in the layer that its container has to itself: not in the image, and not on a
+        volume, so a container that is made anew does not have it."""
+        if not self.in_container:
+            return False
+        try:
+            return file_system((self.process.path / "mountinfo").read_text(errors="replace"), path) == "overlay"
+        except OSError:
+            return False
 
     def cmdline(self) -> bytes:
         """As the kernel has it; empty where it has gone."""
@@ -40,7 +55,7 @@ class Seen:
         try:
             root.stat()
         except PermissionError:
-            if len(self.process.status.get("NSpid", "").split()) > 1:
+            if self.in_container:
                 raise
             return Path(path)  # a process of another user, among ours
         return root / PurePosixPath(path).relative_to("/")
@@ -52,6 +67,22 @@ class Seen:
         found = sorted(folder.glob(place.name)) if set(place.name) & set("*?[") else [folder / place.name]
         for each in found:
             yield each.read_text()
+
+
+def file_system(mountinfo: str, path: str) -> str:
+    """The kind of file system that a path is on, by a process' ``mountinfo`` (proc(5)); empty where it does not say.
+
+    >>> mounts = "1 0 0:50 / / rw - overlay overlay rw\\n2 1 8:1 /redis /etc/redis rw shared:1 - ext4 /dev/sda1 rw\\n"
+    >>> file_system(mounts, "/etc/redis/redis.conf"), file_system(mounts, "/etc/redis.conf")
+    ('ext4', 'overlay')
+    """
+    kind, longest = "", 0
+    for line in mountinfo.splitlines():
+        mount, _, told = line.partition(" - ")
+        point = mount.split()[4]
+        if PurePosixPath(path).is_relative_to(point) and len(point) >= longest:
+            kind, longest = told.split()[0], len(point)
+    return kind
 
 
 def seen_of(info: Mapping[str, str]) -> Seen | None:

@@ -41,6 +41,7 @@ def look(server: Server, target: Target, wanted: Iterable[str]) -> Facts:
         config_file=info.get("config_file", ""),
         file=None if file is None else start.SILENT | file,
         unread=unread,
+        fleeting=seen is not None and seen.goes_with_container(info.get("config_file", "")),
         strangers=start.strangers(file or {}, server.config(*others), names),
         flags=start.flags(seen.cmdline(), info, found) if seen else "unseen",
         aof_on=on,

@@ -66,10 +66,11 @@ def test_other_settings_are_set_before_aof_comes_on() -> None:
     ("changes", "why"),
     [
         ({"config_file": "", "file": None}, "without a configuration file"),
+        ({"fleeting": True}, "goes when the container is made anew"),
         ({"refused": "the server cannot write its own file"}, "cannot write its own file"),
         ({"strangers": (Difference("maxmemory", "1gb", "0"),)}, "maxmemory '1gb' there, '0' now"),
     ],
-    ids=["no file", "not written", "differs"],
+    ids=["no file", "in a layer", "not written", "differs"],
 )
 def test_what_cannot_last_leaves_aof_on_live_and_the_save_points(changes: dict[str, object], why: str) -> None:
     planned = plan(WANTED, replace(FRESH, **changes), {})  # type: ignore[arg-type]
@@ -77,10 +78,11 @@ def test_what_cannot_last_leaves_aof_on_live_and_the_save_points(changes: dict[s
     first, save = planned.held
     assert why in first.why
     assert save.name == "save"
-    lines = " ".join(first.lines)
+    lines = " ".join(first.advice(aof_on=False))
     assert "appendonly yes" in lines
     assert 'save ""' in lines
-    assert lines.startswith("once AOF is on and its first rewrite done, never before, ")
+    assert lines.startswith("once AOF is on and its first rewrite done, never before: ")
+    assert first.advice(aof_on=True) == first.lines
 
 
 @pytest.mark.parametrize("flags", ["contrary", "unseen"])
