@@ -70,18 +70,19 @@ class Aof:
         return found
 
 
-def aof_of(server: Server, data_dir: Path | None) -> Aof | None:
-    """The AOF of a server below the folder in which this process sees its `dir`; None where that cannot be read."""
-    if data_dir is None:
-        return None
+def aof_of(server: Server, data_dir: Path) -> Aof | None:
+    """The AOF of a server below the folder in which this process sees its `dir`; None where none can be read there.
+
+    Raises:
+        ServerDenied: the server does not tell what its files are called.
+    """
     names = server.config("appendfilename", "appenddirname")
     below = names.get("appenddirname", "")
     found = Aof(data_dir, data_dir / below, names["appendfilename"], bool(below))
     try:
-        found.base()
+        return found if found.base() is not None else None
     except OSError:
         return None
-    return found
 
 
 def _base_in(manifest: str) -> tuple[str, int]:

@@ -57,7 +57,7 @@ def rewrite_aof(job: Job, server: Server, target: Target, patience: float) -> No
     """
     let_fork(job, server, target, "rewrite", patience)
     aof = _readable_aof(job, server, target)
-    before = aof.base() if aof else None
+    before = _base_now(aof) if aof else None
     size_before = int(server.info("persistence")["aof_current_size"])
     with job.phase("rewrite"):
         started = _start(job, server, aof, patience)
@@ -69,7 +69,7 @@ def rewrite_aof(job: Job, server: Server, target: Target, patience: float) -> No
             ) from None
     if state["aof_last_bgrewrite_status"] != "ok":
         raise RewriteFailed(f"{server.shown} could not rewrite its AOF{_leftovers(aof)}")
-    job.figures |= _outcome(state, started, size_before) | _proof(server, aof, before, state)
+    job.figures |= _outcome(state, started, size_before) | _proof(server, aof, before, state, started)
     if aof and (left := _leftovers(aof)):
         job.warn(left.removeprefix("; "))
 
@@ -84,11 +84,17 @@ class _Started:
 
 
 def _readable_aof(job: Job, server: Server, target: Target) -> Aof | None:
-    try:
-        return aof_of(server, target.data_dir)
-    except ServerDenied as error:
-        job.warn(f"the AOF's files were not looked at: {error}")
+    """None, and a warning, where data_dir is set and shows no AOF."""
+    if target.data_dir is None:
         return None
+    try:
+        if (found := aof_of(server, target.data_dir)) is not None:
+            return found
+        told = f"there is none to be read in {target.data_dir}"
+    except ServerDenied as error:
+        told = str(error)
+    job.warn(f"the AOF's files were not looked at: {told}")
+    return None
 
 
 # -- the way ---------------------------------------------------------------------------------------------
@@ -150,7 +156,7 @@ def _outcome(state: dict[str, str], started: _Started, size_before: int) -> dict
 
 
 def _proof(
-    server: Server, aof: Aof | None, before: Base | None, state: dict[str, str]
+    server: Server, aof: Aof | None, before: Base | None, state: dict[str, str], started: _Started
 ) -> dict[str, str | int]:
     """What shows that it was done.
 
@@ -158,14 +164,21 @@ def _proof(
         RewriteUnproven: nothing does.
     """
     if aof is None:
-        if int(state["aof_last_rewrite_time_sec"]) < 0:
-            raise RewriteUnproven(f"{server.shown} has rewritten nothing since it started")
+        if int(state["total_forks"]) <= started.forks or int(state["aof_last_rewrite_time_sec"]) < 0:
+            raise RewriteUnproven(f"{server.shown} has rewritten nothing since it was asked to")
         return {"proof": "the server's word", "base_bytes": int(state["aof_base_size"])}
-    base = aof.base()
+    base = _base_now(aof)
     if base is None or not base.replaces(before):
         told = f"{base.name} in {aof.folder} is as it was" if base else f"there is no AOF in {aof.folder}"
         raise RewriteUnproven(f"{server.shown} says that it has rewritten its AOF, and {told}")
     return {"proof": f"a new {base.name}", "base_bytes": base.bytes}
+
+
+def _base_now(aof: Aof) -> Base | None:
+    try:
+        return aof.base()
+    except OSError:
+        return None
 
 
 def _leftovers(aof: Aof | None) -> str:

@@ -13,8 +13,8 @@ PAGE = 4096
 SPEED = 100e6
 """Bytes of memory a second that a child writes out, where this server has not shown its own speed. (1.5 GB took
 13.4 s with the server's compression and 8.5 s without, on two cores.)"""
-USUAL_FORK = 30_000
-"""Microseconds a GB that a fork takes, where this server has not shown its own (10-30 ms were measured)."""
+USUAL_FORK = 20_000
+"""Microseconds a GB that a fork takes, where this server has not shown its own: 10 to 30 ms were measured."""
 LEAST_FORK = 10_000
 """The same, at the least: a server that has grown since its last fork."""
 SLOWEST_FORK = 250_000

@@ -18,6 +18,8 @@ Level = Literal["ok", "warn", "defer", "refuse"]
 
 SHARE = 8
 """A machine too small for `min_free_memory` keeps an eighth of its memory free, unless the setting was written down."""
+MOST_DISK = 4 * 2**30
+"""A disk so large that `min_free_disk` is more than this keeps this much free, unless the setting was written down."""
 SWAPPING = 4 * 2**20
 """Bytes a second to and from swap from which on the machine is swapping, and not only putting away what is idle."""
 STALLED = 20.0
@@ -154,6 +156,11 @@ def _overcommit(policy: int, to_commit: int, committable: int | None) -> Reason:
 # -- disk ------------------------------------------------------------------------------------------------
 
 
+def _disk_floor(limits: Guard, total: int) -> int:
+    asked = limits.min_free_disk.of(total)
+    return asked if "min_free_disk" in limits.model_fields_set else min(asked, MOST_DISK)
+
+
 def _stops_writes(sheet: Sheet) -> str:
     return "with its save points a full disk stops the site's writes" if sheet.save_points else ""
 
@@ -161,7 +168,7 @@ def _stops_writes(sheet: Sheet) -> str:
 def _disk(about: str, disk: Disk | None, wanted: int, limits: Guard, matter: str) -> Reason:
     if disk is None:
         return Reason(about, "ok", "its disk cannot be seen from here")
-    floor = limits.min_free_disk.of(disk.total)
+    floor = _disk_floor(limits, disk.total)
     told = f"{size(disk.free)} free in {disk.path}; up to {size(wanted)} are needed and {size(floor)} must stay free"
     if wanted + floor > disk.total:
         remedy = "Give it a larger disk: not even an empty one of this size would do."

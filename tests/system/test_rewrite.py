@@ -252,6 +252,14 @@ def test_where_config_is_renamed_away_the_rewrite_works_and_says_what_was_not_lo
     assert attempt.record.get("figures")["proof"] == "the server's word"
 
 
+def test_where_data_dir_holds_no_aof_that_is_said_and_the_server_believed(
+    one: RedisServer, tmp_path: Path, keep: MakeKeep
+) -> None:
+    attempt = keep(one, data_dir=tmp_path).verb("rewrite")
+    assert attempt.state == "succeeded"
+    assert attempt.warnings == [f"the AOF's files were not looked at: there is none to be read in {tmp_path}"]
+
+
 def test_files_that_are_not_that_servers_are_no_proof(one: RedisServer, any_redis: RedisServer, keep: MakeKeep) -> None:
     any_redis.client().config_set("appendonly", "yes")
     await_quiet(any_redis)

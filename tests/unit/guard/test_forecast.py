@@ -39,7 +39,7 @@ def test_a_server_that_never_forked_copies_a_page_for_each_change() -> None:
     expected = forecast(new, "save")
     assert expected.seconds == 20.0  # 2 GB at 100 MB a second
     assert expected.cow_bytes == 1000 * 4096 * 20
-    assert expected.fork_usec == 60_000
+    assert expected.fork_usec == 40_000
 
 
 def test_no_more_is_copied_than_there_is() -> None:

@@ -165,6 +165,13 @@ def test_the_disk_matters_to_a_stream_only_where_the_server_writes_a_dump_first(
     assert judged("sync", data_disk=full, snapshot_on_disk=True).word == "defer"
 
 
+def test_a_tenth_of_a_large_disk_is_asked_for_only_where_it_was_written_down() -> None:
+    large = Disk("/data", 20 * GB, 1000 * GB)
+    assert about(judged(data_disk=large), "disk").told.endswith("4.0 GiB must stay free")
+    found = about(judged(limits={"min_free_disk": "10%"}, data_disk=large), "disk")
+    assert (found.level, found.told.rpartition("and ")[2]) == ("defer", "100.0 GiB must stay free")
+
+
 # -- what needs a person -----------------------------------------------------------------------------------------------
 
 
