@@ -57,6 +57,7 @@ Verbs
     freshness.py   whether a target's data is safe: pure judge(), with reasons
     metrics.py     the same for Prometheus
     watch/         the look every few minutes: alarms, heartbeat, slots that were lost
+    outcome.py     what a run has to show of itself, in lines
     status/        how everything stands: one picture for page, terminal and alarms
     check/         what every task needs, looked at piece by piece
     proposal.py    what a new installation is proposed to be: pure

@@ -18,7 +18,6 @@ from rich.text import Text
 
 from tasks.cli.bar import progress_bar
 from tasks.cli.look import records
-from tasks.cli.outcome import figures_told
 from tasks.cli.terminal import (
     INTERRUPTED,
     emit,
@@ -33,6 +32,7 @@ from tasks.cli.terminal import (
 )
 from tasks.errors import ControlUnreachable, NoWorker, RedkeepError, RunCancelled, RunUnknown, WorkerLost, recorded
 from tasks.job import Again, Job, Ticket
+from tasks.outcome import figures_told
 from tasks.records import Record, Records
 from tasks.schedule import queue_for
 from tasks.settings import Settings, Target, current, target_of

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
+import prometheus_client
 from flower.api import BaseApiHandler  # type: ignore[import-untyped]
+from flower.views import monitor  # type: ignore[import-untyped]
 from tornado.web import authenticated
 
 from tasks.dashboard.pages import Page
@@ -14,7 +17,7 @@ from tasks.status import as_json, run_as_json
 from tasks.status.series import SERIES, SPANS, series
 from tasks.status.told import moment, target_as_json
 
-__all__ = ["OneRun", "OneTarget", "Runs", "Status"]
+__all__ = ["Metrics", "OneRun", "OneTarget", "Runs", "Status"]
 
 
 class Answer(BaseApiHandler, Page):  # type: ignore[misc]
@@ -23,6 +26,16 @@ class Answer(BaseApiHandler, Page):  # type: ignore[misc]
     def refuse(self, status: int, error: RedkeepError) -> None:
         self.set_status(status)
         self.finish({"error": error.as_dict()})
+
+
+class Metrics(monitor.Metrics):  # type: ignore[misc]
+    """Flower's own ``/metrics``, told in a thread: ours ask the control Redis, which may take its time."""
+
+    async def get(self) -> None:
+        self.application.purge_offline_worker_metrics()
+        told = await asyncio.get_running_loop().run_in_executor(None, prometheus_client.generate_latest)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(told)
 
 
 class Status(Answer):

@@ -101,7 +101,7 @@ class Page(BaseHandler):  # type: ignore[misc]
         """Those that need somebody first, else in the settings' order."""
         made = [views.card(each, context.at, list(self.capp.tasks)) for each in context.targets]
         urgent = ["bad", "warn", "good", "calm"]
-        return sorted(made, key=lambda each: urgent.index(each.tone))
+        return sorted(made, key=lambda each: urgent.index("bad" if each.alarms else each.tone))
 
 
 class Overview(Page):

@@ -10,6 +10,7 @@ from flower import urls
 from tornado.template import Loader, Template
 from tornado.web import StaticFileHandler, url
 
+from tasks import metrics
 from tasks.settings import current
 from tasks.status import Observer
 
@@ -53,6 +54,8 @@ def install() -> None:
         return
     from tasks.dashboard import api, pages, start  # noqa: PLC0415  which ask for the observer here
 
+    metrics.serve(lambda: observer().context(patient=False))
+
     urls.settings["template_loader"] = Loading(str(FLOWERS))
     urls.handlers[:0] = [
         url(r"/redkeep", pages.Overview, name="redkeep"),
@@ -63,6 +66,7 @@ def install() -> None:
         url(r"/redkeep/api/target/([^/]+)", api.OneTarget),
         url(r"/redkeep/api/runs", api.Runs),
         url(r"/redkeep/api/run/([^/]+)", api.OneRun),
+        url(r"/metrics", api.Metrics),
         url(r"/redkeep/static/(.*)", StaticFileHandler, {"path": str(STATIC)}, name="redkeep-static"),
     ]
 

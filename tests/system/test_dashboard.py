@@ -186,6 +186,12 @@ def test_what_the_json_does_not_know_is_an_error_like_every_other(visitor: Visit
         assert answer.json["error"]["name"] == name
 
 
+def test_prometheus_finds_flowers_figures_and_ours_on_one_page(visitor: Visitor) -> None:
+    told = visitor.get("/metrics").text
+    assert 'redkeep_state{state="fresh",target="main"} 1.0' in told
+    assert "flower_" in told or "python_info" in told
+
+
 # -- who gets in ---------------------------------------------------------------------------------------------------
 
 

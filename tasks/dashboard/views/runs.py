@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from tasks.dashboard.chart import phase_bar
-from tasks.dashboard.views.small import OUTCOMES, Bar, Fact, bar, bare, cut, milliseconds, note, number
+from tasks.dashboard.views.small import OUTCOMES, Bar, Fact, bar, bare, cut, milliseconds, note, number, told
 from tasks.records import Record
 from tasks.status.picture import OPEN
 from tasks.words import age, clock, seconds, size
@@ -61,7 +61,10 @@ class RunView:
     phase_bar: str
     facts: tuple[Fact, ...]
     figures: tuple[tuple[str, str], ...]
+    told: tuple[str, ...]
+    """What it has to show, in lines."""
     tables: tuple[tuple[str, tuple[str, ...]], ...]
+    """The figures that are lists, where the lines do not tell them."""
     error: Mapping[str, str] | None
     warnings: tuple[str, ...]
 
@@ -70,7 +73,7 @@ def run_view(run: Record, now: datetime) -> RunView:
     phases = [(name, took) for name in run.get("phases") or {} if (took := number(run.get("phases"), name)) is not None]
     total = sum(took for _, took in phases) or 1.0
     figures = run.get("figures") or {}
-    error = run.get("error") or None
+    error, lines = run.get("error") or None, told(run)
     return RunView(
         row=row(run, now),
         bar=bar(run) if run.state in OPEN else None,
@@ -78,7 +81,8 @@ def run_view(run: Record, now: datetime) -> RunView:
         phase_bar=phase_bar(phases),
         facts=tuple(_run_facts(run, now)),
         figures=tuple(_flat(figures)),
-        tables=tuple((name, _lines(value)) for name, value in figures.items() if isinstance(value, list) and value),
+        told=lines,
+        tables=() if lines else tuple(_tables(figures)),
         error={name: str(value) for name, value in error.items()} if error else None,
         warnings=tuple(str(each) for each in run.get("warnings") or []),
     )
@@ -108,6 +112,12 @@ def _flat(figures: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
             yield from _flat(value, f"{title}: ")
         elif not isinstance(value, list):
             yield title, _value(name, value)
+
+
+def _tables(figures: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name, value in figures.items():
+        if isinstance(value, list) and value:
+            yield name, _lines(value)
 
 
 def _title(name: str) -> str:

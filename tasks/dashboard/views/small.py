@@ -6,10 +6,24 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.outcome import figures_told
 from tasks.records import Record
 from tasks.words import size
 
-__all__ = ["OUTCOMES", "Bar", "Fact", "bar", "bare", "count", "cut", "milliseconds", "note", "number", "sentence"]
+__all__ = [
+    "OUTCOMES",
+    "Bar",
+    "Fact",
+    "bar",
+    "bare",
+    "count",
+    "cut",
+    "milliseconds",
+    "note",
+    "number",
+    "sentence",
+    "told",
+]
 
 OUTCOMES = {
     "succeeded": "good",
@@ -59,9 +73,17 @@ def number(figures: Any, *names: str) -> float | None:
     return None
 
 
+def told(run: Record) -> tuple[str, ...]:
+    """What a run that succeeded has to show, in lines; nothing where its figures are not those that are known here."""
+    try:
+        return tuple(figures_told(run)) if run.state == "succeeded" else ()
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # another version's, or spoiled
+        return ()
+
+
 def bar(run: Record) -> Bar:
     progress = run.get("progress") or {}
-    done, total = number(progress, "done", "bytes", "keys"), number(progress, "total")
+    done, total = number(progress, "done", "bytes", "keys"), number(progress, "total", "total_keys")
     percent = min(int(done / total * 100), 100) if done is not None and total else None
     doing = str(progress.get("phase") or run.state) if run.state == "running" else run.state
     if run.state == "waiting":
@@ -75,7 +97,8 @@ def note(run: Record) -> str:
     if run.unreadable:
         return f"unreadable: {', '.join(run.unreadable)}"
     error = run.get("error") or {}
-    return str(error.get("message") or "; ".join(str(each) for each in run.get("warnings") or []))
+    warnings = "; ".join(str(each) for each in run.get("warnings") or [])
+    return str(error.get("message") or warnings or next(iter(told(run)), ""))
 
 
 def bare(task: object) -> str:

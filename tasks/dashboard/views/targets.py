@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from tasks.dashboard.chart import Chart, Line, chart, sparkline
 from tasks.dashboard.views.small import Bar, Fact, bar, bare, count, cut, milliseconds, number, sentence
@@ -47,6 +48,8 @@ class Card:
     share: int
     facts: tuple[Fact, ...]
     spark: str
+    alarms: tuple[tuple[str, str, str], ...]
+    """What stands beside: words, hint, since when."""
     bars: tuple[Bar, ...]
     actions: Mapping[str, str] = field(default_factory=dict)
 
@@ -70,12 +73,23 @@ def hero(context: Context) -> Hero:
     concerns = tuple((each.name, each.freshness.words) for each in targets if each.freshness.state != "fresh")
     tone = TONES[context.state]
     if not concerns:
-        return Hero(tone, "The data is safe", _proven(targets, context.at))
+        return _well(context, targets)
     several = f"{len(concerns)} of {len(targets)} targets" if len(targets) > 1 else targets[0].name
     if context.state == "unknown":
         return Hero(tone, "It is not known whether the data is safe", "", concerns)
     needs = "needs" if len(concerns) == 1 or len(targets) == 1 else "need"
     return Hero(tone, f"{several} {needs} attention", "", concerns)
+
+
+def _well(context: Context, targets: Sequence[TargetStatus]) -> Hero:
+    """Every target is fresh; what else there is to say comes after that."""
+    told = _proven(targets, context.at)
+    if context.problem:
+        return Hero("warn", "The backups are fresh; what runs is not known", told)
+    alarms = tuple((each.name, alarm[0]) for each in targets for alarm in _alarms(each, context.at))
+    if alarms:
+        return Hero("warn", "The data is safe, and something wants a look", told, alarms)
+    return Hero("good", "The data is safe", told)
 
 
 def _proven(targets: Sequence[TargetStatus], now: datetime) -> str:
@@ -121,9 +135,19 @@ def card(target: TargetStatus, now: datetime, tasks: Sequence[str]) -> Card:
         share=share,
         facts=tuple(_facts(target, now)),
         spark=_spark(target, now),
+        alarms=tuple(_alarms(target, now)),
         bars=tuple(bar(each) for each in target.running),
         actions=_actions(target, tasks),
     )
+
+
+def _alarms(target: TargetStatus, now: datetime) -> Iterator[tuple[str, str, str]]:
+    """Those that the words of the card do not say already: both come from one judgement."""
+    said = {target.freshness.words, *target.freshness.reasons} if target.freshness.state != "fresh" else set()
+    for alarm in target.alarms:
+        if alarm.words not in said and alarm.kind not in ("age", "store"):
+            since = datetime.fromtimestamp(alarm.since, UTC)
+            yield sentence(cut(alarm.words)), cut(alarm.hint), f"since {clock(since)}, {age(since, now)}"
 
 
 def _actions(target: TargetStatus, tasks: Sequence[str]) -> dict[str, str]:
@@ -177,11 +201,15 @@ def _upkeep(target: TargetStatus, now: datetime) -> Iterator[Fact]:
         yield Fact("AOF", size(aof), f"rewritten {age(rewritten.moment('ended'), now)}")
     tidied = target.done.get("tasks.tidy")
     if tidied is not None:
-        figures = tidied.get("figures", {})
-        keys, freed = number(figures, "removed", "keys_removed"), number(figures, "freed_bytes", "bytes")
-        told = [f"{count(int(keys))} keys"] if keys is not None else []
-        told += [f"{size(freed)} freed"] if freed else []
-        yield Fact("Tidied", age(tidied.moment("ended"), now), ", ".join(told))
+        yield Fact("Tidied", age(tidied.moment("ended"), now), _tidied(tidied.get("figures") or {}))
+
+
+def _tidied(figures: Mapping[str, Any]) -> str:
+    rules, dry = figures.get("rules"), figures.get("dry_run") is True
+    found = [each for each in rules if isinstance(each, dict)] if isinstance(rules, list) else []
+    keys = sum(number(each, "matched" if dry else "removed") or 0 for each in found)
+    freed = sum(number(each, "bytes") or 0 for each in found)
+    return f"{count(int(keys))} keys, {size(freed)} {'would go' if dry else 'freed'}"
 
 
 def _standing(target: TargetStatus, now: datetime) -> Iterator[Fact]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from tasks.alarms import Standing
 from tasks.dashboard import views
 from tasks.freshness import judge
 from tasks.inventory import Backup, Proof, Stock
@@ -14,6 +16,7 @@ from tasks.records.record import Record, parsed
 from tasks.status import Context, RunPage, TargetStatus
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+TIDIED = [{"rule": "old", "removed": 1000, "bytes": 2**19}, {"rule": "older", "removed": 200, "bytes": 2**19}, 7]
 TASKS = ["tasks.backup", "tasks.tidy", "tasks.verify"]
 
 
@@ -90,7 +93,7 @@ def test_a_card_tells_sizes_their_trend_proofs_and_what_comes_next() -> None:
             paused={"tasks.tidy": "moving house"},
             lease="backup of main, run r1",
             done={
-                "tasks.tidy": record(figures={"removed": 1200, "freed_bytes": 2**20}, ended=NOON.timestamp()),
+                "tasks.tidy": record(figures={"rules": TIDIED, "dry_run": False}, ended=NOON.timestamp()),
                 "tasks.rewrite": record(figures={"bytes_after": 2**21}, ended=NOON.timestamp()),
             },
         ),
@@ -111,6 +114,31 @@ def test_a_card_tells_sizes_their_trend_proofs_and_what_comes_next() -> None:
 def test_only_tasks_that_there_are_can_be_started_and_tidy_only_where_there_are_rules() -> None:
     assert list(views.card(target("main", backup(1)), NOON, TASKS).actions) == ["backup", "verify"]
     assert list(views.card(target("main", backup(1), tidies=True), NOON, TASKS).actions) == ["backup", "verify", "tidy"]
+
+
+def test_a_dry_run_of_tidy_is_told_as_one() -> None:
+    dry = {"tasks.tidy": record(figures={"rules": [{"matched": 3, "removed": 0, "bytes": 1024}], "dry_run": True})}
+    told = facts(views.card(target("main", backup(1), done=dry), NOON, TASKS))
+    assert told["Tidied"] == ("-", "3 keys, 1.0 KiB would go")
+
+
+def test_an_alarm_that_the_judgement_does_not_say_stands_on_the_card_and_in_the_glance() -> None:
+    now = NOON.timestamp()
+    drift = Standing("drift", "save was changed by hand", "Say who did.", True, since=now - 3600, seen=now)
+    stale = replace(drift, kind="age", words="the newest backup is 3 h old, its objective 2 h")
+    fresh = target("main", backup(1), alarms=(drift,))
+    assert views.card(fresh, NOON, TASKS).alarms == (
+        ("Save was changed by hand.", "Say who did.", "since 2026-11-23 11:00:00Z, 1 h ago"),
+    )
+    glance = views.hero(context(fresh))
+    assert (glance.tone, glance.headline) == ("warn", "The data is safe, and something wants a look")
+    assert glance.concerns == (("main", "Save was changed by hand."),)
+    assert views.card(target("main", backup(3), alarms=(stale,)), NOON, TASKS).alarms == ()
+
+
+def test_without_the_control_redis_the_glance_says_what_it_does_not_know() -> None:
+    away = replace(context(target("main", backup(1))), problem={"message": "gone"})
+    assert views.hero(away).headline == "The backups are fresh; what runs is not known"
 
 
 def test_a_run_at_work_is_a_bar_as_long_as_it_is_far() -> None:
@@ -140,6 +168,14 @@ def test_a_run_is_told_in_peoples_units() -> None:
         "note": "-",
     }
     assert shown.phases == (("ship", "3.0 s", "75%"), ("fork", "1.0 s", "25%"))
+
+
+def test_a_run_that_succeeded_says_what_came_of_it_in_the_words_of_the_command_line() -> None:
+    figures = {"bytes": 2**30, "source": "follow", "stored_bytes": 2**29, "ratio": 2.0, "keys": 1000}
+    done = record(figures=figures)
+    assert views.row(done, NOON).note == "1.0 GiB by follow, 512.0 MiB stored (2.0x), 1,000 keys"
+    assert views.run_view(done, NOON).told == ("1.0 GiB by follow, 512.0 MiB stored (2.0x), 1,000 keys",)
+    assert views.row(record(figures={"bytes": "?"}), NOON).note == ""  # another version's figures
 
 
 @pytest.mark.parametrize(

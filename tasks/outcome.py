@@ -1,12 +1,12 @@
-"""What a run has to show of itself once it succeeded, in lines; a function for each task."""
+"""What a run has to show of itself once it succeeded, in lines; a function for each task. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tasks.cli.terminal import seconds, size
 from tasks.records import Record
+from tasks.words import seconds, size
 
 __all__ = ["figures_told", "untidied"]
 
