@@ -16,13 +16,13 @@ from rich.text import Text
 
 from tasks import archive
 from tasks.cli.bar import progress_bar
-from tasks.cli.outcome import untidied
 from tasks.cli.run import carry
 from tasks.cli.shelf import known_target, opened_store, store_options
 from tasks.cli.terminal import age, emit, err, errors_told, json_option, out, say, size, whoami
 from tasks.job import Ticket
 from tasks.manifest import TidiedManifest
 from tasks.names import masked_url, moment_of
+from tasks.outcome import untidied
 from tasks.restore import admit
 from tasks.server import Server
 from tasks.settings import current, target_of
