@@ -23,6 +23,7 @@ Edges, each speaks to one outside thing
     rights.py      what each task asks of a server's user
     schedule.py    what beat sends, and to which queue
     logs.py        text or JSON, with run, task and target in each line
+    niceness.py    a worker leaves the processors to the server
     host.py        this machine: memory, swap, cgroups, disks
     server/        one Redis or Valkey under care
     discovery/     the Redis servers of this machine

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import sys
 import uuid
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
 
 from tasks import backup as backup_verb
-from tasks import broker, control, job, logs, names, roster
+from tasks import broker, control, job, logs, names, niceness, roster
 from tasks import drill as drill_verb
 from tasks import enforce as enforce_verb
 from tasks import retention as retention_verb
@@ -101,10 +100,6 @@ VERBS: dict[str, Verb] = {
 
 RETENTION_EXPIRES = 86_400
 """Seconds after which the schedule's own retention has been at it."""
-
-NICE = 10
-"""A pool child's niceness: where processors are scarce it gets a tenth of what the server gets, which is still enough
-for its heartbeats. Linux gives its reads a lower priority for it as well (ioprio_set(2))."""
 
 
 AHEAD = timedelta(days=1)
@@ -321,8 +316,7 @@ def _close(run_id: str, state: str, error: RedkeepError, when: tuple[str, ...]) 
 
 @signals.worker_process_init.connect
 def _stand_back(**_: Any) -> None:
-    """Whoever works here leaves the processors to the server under care, to its saving child, and to the site."""
-    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
+    niceness.stand_back()
 
 
 @signals.worker_ready.connect

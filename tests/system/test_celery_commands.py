@@ -23,6 +23,7 @@ from rig.saving import fill_slow, slow_down
 
 from tasks.control import connect
 from tasks.names import slot_id, slot_name
+from tasks.niceness import NICE
 from tasks.records import FINAL
 from tasks.schedule import last_due
 
@@ -133,7 +134,7 @@ def test_report_and_inspect_answer(keep: Keep) -> None:
 def test_the_process_that_works_leaves_the_processors_to_the_server(keep: Keep) -> None:
     stats = json.loads(celery(keep, "inspect", "-d", "checkout@here", "stats", "--json").out)["checkout@here"]
     (child,) = stats["pool"]["processes"]
-    assert os.getpriority(os.PRIO_PROCESS, child) >= 10
+    assert os.getpriority(os.PRIO_PROCESS, child) >= NICE
 
 
 def test_a_queue_that_is_misspelled_is_an_error(keep: Keep) -> None:
