@@ -81,7 +81,7 @@ UNTOLD = {"died": WorkerLost("the worker died").as_dict(), "cancelled": STOPPED.
 @json_option
 @errors_told
 def run(task: str, target: str, detach: bool, inline: bool, as_json: bool, **given: Any) -> None:
-    """Run TASK (backup, verify, drill, enforce, retention, rewrite, tidy) on TARGET now, and follow it."""
+    """Run TASK (backup, verify, drill, enforce, retention, rewrite, tidy, watch) on TARGET now, and follow it."""
     if detach and inline:
         raise click.UsageError("--detach and --inline exclude each other.")
     options = _options(task, given)

@@ -26,6 +26,7 @@ from rig.redis_servers import RedisServer
 
 from tasks.beginning import begin
 from tasks.control import connect
+from tasks.errors import AlertUndelivered
 from tasks.settings import load
 
 pytestmark = pytest.mark.timeout(180)
@@ -74,13 +75,17 @@ def site(control: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
             endpoint_url=bucket.endpoint_url,
             region="us-east-1",
         )
-        files.settings.write_text(files.settings.read_text().replace("# identity_files", "identity_files"))
+        alerts = {what: marked(what) for what in ("webhook", "heartbeat")}
+        nobody = f"http://127.0.0.1:{port.number}"
+        urls = "".join(f'{what}_url = "{nobody}{mark.strip("#:")}"\n' for what, mark in alerts.items())
+        text = files.settings.read_text().replace("# identity_files", "identity_files")
+        files.settings.write_text(f"{text}\n[alerts]\n{urls}")
         pem = files.signing_key.read_text().splitlines()
         identity = next(line for line in files.identity.read_text().splitlines() if line.startswith("AGE-SECRET"))
         made = Site(
             files.settings,
             bucket.environment,
-            {what: text.strip("/#:") for what, text in passwords.items()}
+            {what: text.strip("/#:") for what, text in (passwords | alerts).items()}
             | {"access key": bucket.access_key, "secret key": bucket.secret_key, "signing key": pem[1]}
             | {"identity": identity, "identity in part": identity[20:60]},
             server,
@@ -89,7 +94,7 @@ def site(control: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
         )
         given: dict[str, Any] = {"config": files.settings, **bucket.environment}
         with (
-            Running("worker", "backup", "--loglevel", "debug", **given) as worker,
+            Running("worker", "backup", "housekeeping", "--loglevel", "debug", **given) as worker,
             Running("beat", "--schedule", folder / "beat", "--loglevel", "debug", **given) as beat,
             Running("flower", "--port", port.number, **given, FLOWER_BASIC_AUTH=made.login) as flower,
         ):
@@ -99,6 +104,8 @@ def site(control: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iter
             eventually(lambda: asked(made, "/api/workers?refresh=1"))
             done = redkeep("run", "backup", "main", "--json", config=made.config, **made.environment)
             assert done.code == 0, done.err
+            told = redkeep("run", "watch", "main", "--json", config=made.config, **made.environment)
+            assert told.code == AlertUndelivered.code  # Flower answers there, and takes no heartbeat
             yield made
     port.release()
 
@@ -122,6 +129,7 @@ def in_redis(client: Any) -> Iterator[tuple[str, str]]:
         "list": lambda key: client.lrange(key, 0, -1),
         "set": client.smembers,
         "zset": lambda key: client.zrange(key, 0, -1),
+        "none": lambda key: "it has expired meanwhile",
     }
     for key in client.scan_iter(count=1000):
         yield key, f"{key} {readers[client.type(key)](key)}"
@@ -159,7 +167,7 @@ def test_flower_shows_none(site: Site) -> None:
 
 
 REPORTS = ["report", "inspect conf"]
-COMMANDS = ["check", "history --json", "backups main --json", "run backup main --inline"]
+COMMANDS = ["status --json", "check", "history --json", "backups main --json", "run backup main --inline"]
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ def test_silence_is_given_up(listener: Listener, monkeypatch: pytest.MonkeyPatch
     listener.silent = True
     monkeypatch.setattr(alerts, "ANSWER", 0.05)
     assert refusal(listener.url).endswith("(no answer in time)")
-    assert len(listener.taken) == alerts.TRIES
+    assert len(listener.taken) == 1  # it may have arrived
 
 
 def test_an_answer_that_never_ends_is_given_up_when_the_time_is_over(
