@@ -88,6 +88,9 @@ def _tidy(figures: Figures) -> Iterator[str]:
         kept = f", {told['changed']:,} kept because they changed" if told["changed"] else ""
         yield f"{told['rule']}: {done:,} of {told['seen']:,} {'would be ' * dry}{what}, {size(told['bytes'])}{kept}"
         yield from (f"  {example}" for example in told.get("examples", []))
+    if "archive" in figures:
+        yield f"{figures['archived_keys']:,} keys were archived first, {size(figures['archived_bytes'])} stored:"
+        yield f"  redkeep untidy {figures['archive']} TARGET brings back what went"
     waited = figures["seconds_waited"]
     if any(waited.values()):
         yield f"waited {seconds(waited['latency'])} for the server's answers, {seconds(waited['forks'])} for its forks"

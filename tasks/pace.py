@@ -103,6 +103,13 @@ class Pace:
         self._look_at = 0.0
         self.waited = {"latency": 0.0, "forks": 0.0}
 
+    def prolonged(self, seconds: float) -> Pace:
+        """The same for so many seconds from now, whoever else waits: to end in order what was begun."""
+        until = time.monotonic() + seconds
+        more = Pace(self._beside, max_latency=self._throttle.max_latency, until=until, checkpoint=self._checkpoint)
+        more._throttle, more.waited = self._throttle, self.waited
+        return more
+
     @property
     def size(self) -> int:
         """How many things the next batch may have."""

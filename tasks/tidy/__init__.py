@@ -8,6 +8,9 @@ Files, in reading order:
     look.py        one piece: the keys that some rule may fit, and their facts
     remove.py      acting on what is chosen, each condition looked at once more in the same atomic step
     scripts.py     what of it runs inside the server
+    copies.py      keep_copy: shipped first, and then only what is unchanged since
+    copy_scripts.py  what of that runs inside the server
+    archiving.py   where the copies go
     tally.py       what was seen and done, for the record
     notebook.py    what is remembered from run to run
 """
@@ -30,6 +33,8 @@ from tasks.server import Server
 from tasks.settings import Settings, Target
 from tasks.store import open_store
 from tasks.tidy import safety
+from tasks.tidy.archiving import open_copies
+from tasks.tidy.copies import Copies
 from tasks.tidy.notebook import Notebook
 from tasks.tidy.policy import Policy, compile_policy
 from tasks.tidy.sweep import Sweep
@@ -83,9 +88,19 @@ def tidy(job: Job, settings: Settings, target: Target) -> None:
                 dry_run=dry_run,
                 most=max(most, share.high) * keys,
                 report=partial(_progress, job, keys),
+                copies=None if dry_run else _copies(job, settings, target, policy, server, pace),
                 place=None if dry_run else notebook.place(policy, facts.run_id),
             )
             _carry_out(job, sweep, notebook, facts.run_id)
+
+
+def _copies(
+    job: Job, settings: Settings, target: Target, policy: Policy, server: Server, pace: Pace
+) -> Copies | None:
+    """Where copies go, if any rule asks for them."""
+    if target.tidy is None or not any(rule.keep_copy for rule in policy.rules):
+        return None
+    return open_copies(job, settings, target, target.tidy, server, partial(pace.ask, server))
 
 
 def _is_dry(job: Job, notebook: Notebook, policy: Policy) -> bool:
@@ -113,15 +128,16 @@ def _carry_out(job: Job, sweep: Sweep, notebook: Notebook, server_run: str) -> N
         sweep.run()
     finally:
         job.figures |= _figures(job, sweep)
+        if sweep.copies is not None:
+            job.figures |= sweep.copies.figures()
+            for told in sweep.copies.warnings():
+                job.warn(told)
         if not sweep.dry_run:
             with suppress(ControlUnreachable):  # then the next run begins anew
                 notebook.keep_place(sweep.place, sweep.policy, server_run)
     job.figures["used_memory"] = {"before": before, "after": sweep.server.facts().used_memory}
     if not sweep.dry_run:
         notebook.prove(sweep.policy)
-    for tally in sweep.tallies.values():
-        if tally.uncopied:
-            job.warn(f"{tally.uncopied:,} keys of rule {tally.rule.name!r} stay: no copy of them can be kept as yet")
 
 
 # -- what is told ------------------------------------------------------------------------------------------

@@ -121,6 +121,11 @@ class Copies:
         facts = self.shipper.shipping.server
         self._modern = facts.name == "valkey" or not facts.version.startswith("6.")
 
+    @property
+    def waiting(self) -> bool:
+        """Whether anything was copied that was not yet acted on."""
+        return bool(self._waiting)
+
     def take(self, database: int, rule: Rule, keys: Sequence[bytes]) -> None:
         """Copy these keys of the selected database, and act on them now or later.
 

@@ -9,17 +9,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from tasks.errors import ShareExceeded
 from tasks.facts import KeyFacts, shown
 from tasks.pace import Over, Pace
 from tasks.server import Server, parse_keyspace
+from tasks.tidy.copies import Copies
 from tasks.tidy.look import START, Looked, Outlook
 from tasks.tidy.policy import Policy, Rule, choose, decide
 from tasks.tidy.remove import WEIGHED, remove, weigh
 from tasks.tidy.tally import EXAMPLES, Tally
 
 __all__ = ["Place", "Sweep"]
+
+GRACE = 60.0
+"""Seconds beyond the end for what was copied and not yet acted on; it takes about one."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Sweep:
         dry_run: judge only.
         most: keys that may go altogether; more, and the estimate was wrong.
         report: is told how many keys were met, after each piece.
+        copies: take what goes by a rule with `keep_copy`; None where no rule has it, and in a dry run.
         met: keys so far. gone: those removed or given an expiry.
         place: where it is; None once it is through.
     """
@@ -50,10 +56,12 @@ class Sweep:
     dry_run: bool
     most: float
     report: Callable[[int], None]
+    copies: Copies | None = None
     place: Place | None = None
     met: int = 0
     gone: int = 0
     tallies: dict[str, Tally] = field(init=False)
+    _copied_up_to: Place | None = None
 
     def __post_init__(self) -> None:
         self.tallies = {rule.name: Tally(rule) for rule in self.policy.rules}
@@ -63,7 +71,21 @@ class Sweep:
 
         Raises:
             ShareExceeded: more keys would go than `most`.
+            RedkeepError: also of the store, where copies go. Then `place` is before the first key that was copied and
+                not acted on.
         """
+        try:
+            self._go_on()
+            if self.copies is not None:
+                self._finish_copies(self.copies)
+        except BaseException:
+            self.place = self._copied_up_to or self.place
+            raise
+        finally:
+            for name, taken in self.copies.taken.items() if self.copies else ():
+                self.tallies[name].note_copied(taken)
+
+    def _go_on(self) -> None:
         keys, _ = parse_keyspace(self.server.ask("INFO", "keyspace"))
         begin = self.place or Place(0, START)
         for database in sorted(int(each) for each in keys):
@@ -73,6 +95,14 @@ class Sweep:
                     return
         self.place = None
 
+    def _finish_copies(self, copies: Copies) -> None:
+        """Ship and act on what waits to be. Where the time is over this takes a little more of it: what was copied
+        would else be left alone until the next time round."""
+        try:
+            copies.finish(partial(self.pace.prolonged(GRACE).ask, self.server))
+        except Over:
+            self.place = self._copied_up_to or self.place
+
     def _through(self, outlook: Outlook, cursor: bytes) -> bool:
         """One database. False where it must end before its end."""
         if not outlook.rules:
@@ -80,6 +110,8 @@ class Sweep:
         self.server.ask("SELECT", outlook.database)
         while True:
             self.place = Place(outlook.database, cursor)
+            if self.copies is None or not self.copies.waiting:
+                self._copied_up_to = self.place
             try:
                 (reply,) = self.pace.ask(self.server, [outlook.command(cursor, self.pace.size)])
                 looked = outlook.read(reply)
@@ -103,16 +135,18 @@ class Sweep:
             tally = self.tallies[name]
             tally.matched += len(keys)
             self._check_share(tally.rule, len(keys))
-            self._act(tally, keys)
+            self._act(outlook, tally, keys)
 
-    def _act(self, tally: Tally, chosen: list[KeyFacts]) -> None:
+    def _act(self, outlook: Outlook, tally: Tally, chosen: list[KeyFacts]) -> None:
         keys = [facts.key for facts in chosen]
         if self.dry_run:
             self._tell(tally, chosen)
-        elif tally.rule.keep_copy:  # nothing goes without the copy that was asked for
-            tally.uncopied += len(keys)
-        else:
+        elif not tally.rule.keep_copy:
             tally.note(remove(self.server, self.pace, tally.rule, keys, self.now))
+        elif self.copies is not None:
+            self.copies.take(outlook.database, tally.rule, keys)
+        else:  # nothing goes without the copy that was asked for
+            tally.uncopied += len(keys)
 
     def _tell(self, tally: Tally, chosen: list[KeyFacts]) -> None:
         for facts in chosen[: EXAMPLES - len(tally.examples)]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.tidy.copies import Taken
 from tasks.tidy.policy import Rule
 from tasks.tidy.remove import Removed
 
@@ -22,7 +23,7 @@ class Tally:
         seen: called as the rule says. matched: every condition held. done: acted on.
         changed: chosen, and kept because a condition did not hold any more when its turn came.
         unread: kept because no date can be read in its name where the rule's stamp should be.
-        uncopied: kept because nobody could make the copy that the rule asks for.
+        uncopied: kept because they are too large for the copy that the rule asks for.
         elements: taken out of keys that stay.
         examples: the verdicts on a few keys, in words; a dry run's only.
     """
@@ -43,6 +44,12 @@ class Tally:
         self.changed += removed.changed
         self.elements += removed.elements
         self.weighed(removed.freed)
+
+    def note_copied(self, taken: Taken) -> None:
+        """Of a rule with `keep_copy`: all at once, and each key weighed."""
+        self.done, self.changed, self.elements = taken.done, taken.changed, taken.elements
+        self.uncopied = taken.too_large
+        self._weights = [taken.done, taken.freed]
 
     def weighed(self, freed: Iterable[int]) -> None:
         for each in freed:

@@ -233,15 +233,6 @@ def test_after_its_clock_was_set_back_a_server_is_left_alone(any_redis: RedisSer
     assert client.dbsize() == 41
 
 
-def test_nothing_goes_of_which_a_copy_was_asked_for_that_cannot_be_made(any_redis: RedisServer, keep: MakeKeep) -> None:
-    client = furnished(any_redis)
-    ours = keep(any_redis, tidy=SESSIONS + "keep_copy = true\n")
-    ours.attempt()
-    done = ours.verb("tidy")
-    assert client.dbsize() == 41
-    assert done.record.get("figures")["rules"][0]["uncopied"] == 4
-
-
 # -- how it ends and goes on ------------------------------------------------------------------------------------------
 
 
