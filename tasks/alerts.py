@@ -40,6 +40,9 @@ ANSWER = 5.0
 """Seconds without a byte of an answer. Not tried again: what was sent may have arrived."""
 DEADLINE = 10.0
 """Seconds for all tries together, whatever the other side does: one that sends a byte every few seconds too."""
+LEFT_ALONE = 120.0
+"""Seconds for which one that was silent is not asked again by this process: else each of many targets would wait for it
+in turn, and the looks would fall behind."""
 TRIES = 3
 PAUSE = 0.5
 """Seconds before the second try, about; twice that before the third."""
@@ -81,8 +84,14 @@ def _agent() -> str:
     return f"redkeep/{version('redkeep')}"
 
 
+_silent: dict[str, float] = {}
+"""Who was silent, and until when (monotonic) it is left alone."""
+
+
 def _sent(what: str, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> int:
     where = f"{what} at {origin_of(url)}"
+    if (left := _silent.get(where, 0.0) - time.monotonic()) > 0:
+        raise AlertUndelivered(f"the {where} was silent a moment ago", detail=f"it is asked again in {left:.0f} s")
     bare, login = _without_login(url)
     wanted = {"User-Agent": _agent()} | login | dict(headers)
     return _within(DEADLINE, where, lambda end: _tried(where, end, lambda: _once(method, bare, wanted, body)))
@@ -112,6 +121,7 @@ def _within(seconds: float, where: str, call: Callable[[float], int]) -> int:
     try:
         return future.result(seconds)
     except TimeoutError:
+        _silent[where] = time.monotonic() + LEFT_ALONE
         raise AlertUndelivered(f"the {where} did not answer within {seconds:.0f} s") from None
 
 
@@ -120,7 +130,10 @@ def _tried(where: str, end: float, once: Callable[[], int]) -> int:
         try:
             status, detail, passing = once(), "", False
         except HTTPError as error:
-            status, detail, passing = 0, _detail(error), not isinstance(error, ReadTimeoutError)
+            silent = isinstance(error, ReadTimeoutError)
+            status, detail, passing = 0, _detail(error), not silent
+            if silent:
+                _silent[where] = time.monotonic() + LEFT_ALONE
         if 200 <= status < 300:
             return status
         pause = PAUSE * 2 ** (tries - 1) * random.uniform(0.5, 1.5)  # noqa: S311  many must not come back together

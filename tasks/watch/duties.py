@@ -14,7 +14,7 @@ from tasks.names import Keys
 from tasks.settings import Settings, Target
 from tasks.watch.look import Seen
 from tasks.watch.message import lines, message
-from tasks.watch.symptoms import STORES, ended, symptoms
+from tasks.watch.symptoms import ended, symptoms, unseen
 
 __all__ = ["beat_heart", "tell_alarms"]
 
@@ -35,8 +35,8 @@ def tell_alarms(job: Job, client: Client, settings: Settings, target: Target, se
     """
     alarms = Alarms(client, Keys(settings.control.namespace), target.name)
     found = symptoms(seen.findings, seen.runs, seen.now, worker=target.worker)
-    unseen = STORES if seen.stock.seen is None else ()
-    changes = course(alarms.read(), found, seen.now.timestamp(), unseen=unseen)
+    unknown = unseen(seen.runs, store=seen.stock.seen is not None)
+    changes = course(alarms.read(), found, seen.now.timestamp(), unseen=unknown)
     loud = [each for each in changes if each.event]
     job.figures["alarms"] = [each.kind for each in changes if each.after]
     job.figures["told"] = [f"{each.event} {each.kind}" for each in loud]

@@ -11,7 +11,7 @@ from tasks.names import queue_of
 from tasks.records import Record
 from tasks.words import age
 
-__all__ = ["STORES", "ended", "symptoms"]
+__all__ = ["ended", "symptoms", "unseen"]
 
 TAKEN_WITHIN = timedelta(hours=1)
 """How long a run may be queued before it is asked whether any worker takes from its queue."""
@@ -50,6 +50,14 @@ def symptoms(
         found += _badly_ended(kind, ended(records))
         found += _untaken(kind, records, queue_of(task, worker), now)
     return found
+
+
+def unseen(runs: Mapping[str, Sequence[Record]], *, store: bool) -> frozenset[str]:
+    """The kinds of alarms that nobody can say of whether they are over: those of the store, where it has not been seen;
+    those of a task whose newest runs all say nothing, as while it is paused."""
+    silent = {task.removeprefix("tasks.") for task, records in runs.items() if records and not ended(records)}
+    silent |= {"drift"} if "enforce" in silent else set()
+    return frozenset(silent) | (frozenset() if store else STORES)
 
 
 def ended(records: Sequence[Record]) -> list[Record]:

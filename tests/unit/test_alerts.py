@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from pydantic import SecretStr
+from rig.keep import eventually
 from rig.listener import SECRET, Listener
 from rig.ports import ReservedPort
 
@@ -30,6 +31,13 @@ def refusal(url: str) -> str:
     assert SECRET not in str(caught.value)
     assert SECRET not in repr(caught.value.__dict__)
     return str(caught.value)
+
+
+def attempted(url: str) -> AlertUndelivered | int:
+    try:
+        return alerts.post(SecretStr(url), TOLD)
+    except AlertUndelivered as error:
+        return error
 
 
 def test_a_webhook_gets_one_json_object(listener: Listener) -> None:
@@ -86,6 +94,18 @@ def test_silence_is_given_up(listener: Listener, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(alerts, "ANSWER", 0.05)
     assert refusal(listener.url).endswith("(no answer in time)")
     assert len(listener.taken) == 1  # it may have arrived
+
+
+def test_one_that_was_silent_is_left_alone_for_a_while(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener.silent = True
+    monkeypatch.setattr(alerts, "ANSWER", 0.05)
+    monkeypatch.setattr(alerts, "LEFT_ALONE", 0.5)
+    refusal(listener.url)
+    assert "was silent a moment ago" in refusal(listener.url)
+    assert len(listener.taken) == 1
+    listener.silent = False
+    eventually(lambda: "moment ago" not in str(attempted(listener.url)))
+    assert len(listener.taken) == 2
 
 
 def test_an_answer_that_never_ends_is_given_up_when_the_time_is_over(

@@ -11,7 +11,7 @@ from tasks.alarms import Alarm
 from tasks.errors import BucketMissing, RetentionFrozen
 from tasks.freshness import Finding
 from tasks.records import Record
-from tasks.watch.symptoms import symptoms
+from tasks.watch.symptoms import symptoms, unseen
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 FRESH = Finding("age", "fresh", "the newest backup is 5 min old, its objective 2 h")
@@ -94,6 +94,13 @@ def test_a_run_that_nobody_takes_tells_of_the_worker_that_is_not_there() -> None
     assert alarm.words == "backup was sent 2 h ago and nobody has taken it from queue backup.db1"
     assert found("backup", run("queued", 59)) == []
     assert found("backup", run("queued", 61), run("running", 200)) == []
+
+
+def test_while_a_target_is_paused_or_the_store_was_never_seen_nobody_can_say_that_something_is_over() -> None:
+    runs = {"tasks.backup": [run("skipped")] * 20, "tasks.drill": [run("skipped"), run("failed")], "tasks.tidy": []}
+    assert unseen(runs, store=True) == {"backup"}
+    assert unseen({"tasks.enforce": [run("skipped")]}, store=True) == {"enforce", "drift"}
+    assert unseen({}, store=False) == {"age", "missing", "verify", "drill", "clock"}
 
 
 @pytest.mark.parametrize("error", [None, {}, {"message": None}, {"message": "x" * 100_000}])
