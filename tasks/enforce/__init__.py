@@ -1,8 +1,8 @@
 """The persistence settings of a server, kept what they must be: wanted against actual, reported or applied.
 
 In reading order: ``values`` (when two texts mean the same), ``start`` (what file and command line would make of a
-server), ``facts``, ``plan`` (pure: the steps and their reasons, or what cannot be done), ``seen`` and ``survey``
-(finding the facts out), ``memory`` (what was right before), ``course`` (the steps, each proven).
+server), ``facts``, ``plan`` and ``policy`` (pure: the steps and their reasons, or what cannot be done), ``seen`` and
+``survey`` (finding the facts out), ``memory`` (what was right before), ``course`` (the steps, each proven).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 from tasks.enforce.course import Course
 from tasks.enforce.facts import Facts
 from tasks.enforce.memory import Memory
-from tasks.enforce.plan import Plan, plan
+from tasks.enforce.plan import Plan
+from tasks.enforce.policy import plan
 from tasks.enforce.survey import look
 from tasks.enforce.values import differences, same, wanted_of
 from tasks.errors import AofFoundOff, PersistenceUnkept, PersistenceUnlasting, SettingUnknown

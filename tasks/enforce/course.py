@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from tasks.enforce.facts import Facts
 from tasks.enforce.memory import Memory
-from tasks.enforce.plan import Do, Plan, Step, plan, unlasting
+from tasks.enforce.plan import Do, Plan, Step
+from tasks.enforce.policy import plan, unlasting
 from tasks.enforce.survey import is_whole, look
-from tasks.errors import AofUnproven, RedkeepError, ServerRefused, SettingRefused
+from tasks.errors import AofUnproven, PersistenceUnkept, RedkeepError, ServerRefused, SettingRefused
 from tasks.gate import let_fork
 from tasks.job import Job
 from tasks.server import POLL, Server
@@ -97,6 +98,8 @@ class Course:
             raise _FileRefused(f"{told}; see whether it includes another file") from None
 
     def _set(self, step: Step) -> None:
+        if step.name == "save" and not step.value:
+            self._check_aof()
         before = self.server.config(step.name)
         try:
             self.server.ask("CONFIG", "SET", step.name, step.value)
@@ -106,6 +109,13 @@ class Course:
             told = f"{self.server.shown} does not take {step.value!r} for {step.name}"
             raise SettingRefused(told, detail=error.detail) from None
         self.was.update(before)
+
+    def _check_aof(self) -> None:
+        """The last look before the save points go: nobody has come in between."""
+        state = self.server.info("persistence")
+        if state.get("aof_enabled") != "1":
+            told = f"somebody has switched AOF off again on {self.server.shown}"
+            raise PersistenceUnkept(told, detail="the save points were left as they are")
 
     # -- AOF --------------------------------------------------------------------------------------------------
 

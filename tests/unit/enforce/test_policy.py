@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 import pytest
 
 from tasks.enforce.facts import AofFiles, Facts
-from tasks.enforce.plan import Plan, plan
+from tasks.enforce.plan import Plan
+from tasks.enforce.policy import plan
 from tasks.enforce.start import SILENT
 from tasks.enforce.values import Difference
 
@@ -52,7 +53,7 @@ def test_the_save_points_go_last_and_only_after_the_file_names_aof() -> None:
 
 def test_a_server_as_it_should_be_needs_nothing() -> None:
     right = replace(FRESH, actual=actual(save="", appendonly="yes"), aof_on=True, whole=True, file=WANTED)
-    assert plan(WANTED, right, WANTED).settled
+    assert plan(WANTED, right, WANTED) == Plan()
 
 
 def test_other_settings_are_set_before_aof_comes_on() -> None:
