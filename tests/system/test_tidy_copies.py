@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -10,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig.commands import here
+from pydantic import SecretStr
+from rig.commands import ROOT, here
 from rig.every_type import fill, values
 from rig.keep import Attempt, Keep, eventually
 from rig.redis_servers import RedisServer
 
-from tasks import archive, errors
+from tasks import archive, errors, job
 from tasks.archive import Shipper, Shipping
 from tasks.glob import Glob
+from tasks.job import Ticket
 from tasks.names import new_nonce
 from tasks.pace import Pace
 from tasks.server import Server
 from tasks.store import open_store
+from tasks.tidy import tidy
 from tasks.tidy.copies import Copies
 from tasks.tidy.look import START
 from tasks.tidy.policy import Action, Policy, Rule
@@ -38,6 +42,15 @@ action = "delete"
 keep_copy = true
 """
 
+RULE = """
+[[target.tidy.rule]]
+name = "{name}"
+match = "{name}"
+type = "{type}"
+action = {{ {action} }}
+keep_copy = true
+"""
+
 
 def installed(keep: MakeKeep, server: RedisServer, rules: str = COPIED) -> Keep:
     """With its identity, and a backup that is young enough."""
@@ -46,10 +59,10 @@ def installed(keep: MakeKeep, server: RedisServer, rules: str = COPIED) -> Keep:
     return made
 
 
-def untidied(keep: Keep, run: str = "latest") -> dict[str, Any]:
-    done = here("untidy", run, "main", "--yes", "--json", config=keep.config_path)
+def untidied(keep: Keep, run: str, *more: str) -> dict[str, Any]:
+    done = here("untidy", run, "main", "--yes", "--json", *more, config=keep.config_path)
     assert done.code == 0, done.out
-    return dict(done.json["figures"])
+    return dict(done.json)
 
 
 def rule_of(done: Attempt) -> dict[str, Any]:
@@ -71,7 +84,7 @@ def test_a_run_archives_what_it_removes_and_untidy_gives_every_value_back(
     assert (client.keys(), other.keys()) == ([b"young"], [])
     assert (rule_of(done)["removed"], figures["archived_keys"], figures["segments"]) == (14, 14, 1)
     assert rule_of(done)["bytes"] > 100_000
-    assert untidied(ours, done.run_id[:6])["restored"] == 14
+    assert untidied(ours, done.run_id[:6])["figures"]["restored"] == 14
     assert (values(client), values(other)) == before
 
 
@@ -124,9 +137,33 @@ def test_a_run_that_is_killed_has_removed_nothing_that_is_not_in_its_archive(
     process.wait()
     left = client.dbsize()
     assert 0 < left < 60_000, "it was killed in the middle"
-    untidied(ours)
+    untidied(ours, "latest", "--to-redis", any_redis.url)  # which does not wait until the dead run's lease has ended
     found = client.mget([f"old:{at}" for at in range(60_000)])
     assert found == [b"x" * (at % 100) for at in range(60_000)]
+
+
+def test_the_rights_on_the_permissions_page_are_enough(redis_server: RedisServer, keep: MakeKeep) -> None:
+    page = (ROOT / "docs" / "permissions.md").read_text()
+    (lines,) = re.findall(r"```acl tidy\n(.*?)```", page, re.DOTALL)
+    unknown = {"redis6": "+client|no-touch +pexpiretime", "redis7": "+client|no-touch"}.get(redis_server.flavour, "")
+    client = redis_server.client()
+    for line in lines.splitlines():
+        words = [word for word in line.removeprefix("ACL SETUSER redkeep ").split() if word not in unknown.split()]
+        client.execute_command("ACL", "SETUSER", "redkeep", "on", ">secret", *words)
+    fill(client, now=int(time.time() * 1000))
+    client.zadd("scores", {"a": 1, "b": time.time()})
+    client.xadd("entries", {"a": 1}, id="1-0")
+    rules = COPIED + RULE.format(name="scores", type="zset", action="drop_scores_older_than = '1d'")
+    rules += RULE.format(name="entries", type="stream", action="drop_entries_older_than = '1d'")
+    made = keep(redis_server, proving=True, tidy=rules)
+    assert made.attempt().state == "succeeded"
+    url = f"redis://redkeep:secret@127.0.0.1:{redis_server.port}"
+    as_user = made.target.model_copy(update={"url": SecretStr(url)})
+    ticket = Ticket(str(uuid.uuid4()), "tasks.tidy", "main", options={"dry_run": False})
+    done = job.run(lambda each: tidy(each, made.settings, as_user), ticket, made.settings, as_user)
+    assert done["outcome"] == "succeeded"
+    assert sorted(client.keys()) == [b"entries", b"scores"]
+    assert (client.zcard("scores"), client.xlen("entries")) == (1, 0)
 
 
 # -- a sweep that ends before its end ---------------------------------------------------------------------------------
