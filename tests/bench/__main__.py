@@ -1,7 +1,7 @@
 """``make bench`` measures all that docs/benchmarks.md tells; ``make bench ARGS="ways worker"``, some parts of it.
 
 Environment: BENCH_GB (used memory, default 1), BENCH_ROUNDS (default 3), BENCH_SIZES (GB for the worker's memory,
-default 0.25,1,4), BENCH_OUT (another document).
+default 0.25,1,4), BENCH_KEYS (that tidy removes, default 5000000), BENCH_OUT (another document).
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ from collections.abc import Callable
 
 from tests.bench.race import race
 from tests.bench.recovery import recovery
+from tests.bench.tidy import tidy
 from tests.bench.worker import worker
 
 GB = float(os.environ.get("BENCH_GB", "1"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+KEYS = int(os.environ.get("BENCH_KEYS", "5000000"))
 SIZES = [float(text) for text in os.environ.get("BENCH_SIZES", "0.25,1,4").split(",")]
 
 PARTS: dict[str, Callable[[], None]] = {
     "ways": lambda: race(GB, ROUNDS),
     "worker": lambda: worker(SIZES, ROUNDS),
     "recovery": lambda: recovery(GB, ROUNDS),
+    "tidy": lambda: tidy(KEYS),
 }
 
 
