@@ -34,6 +34,26 @@ BGSAVE = Right("bgsave", ("BGSAVE", UNKNOWN))
 BGREWRITEAOF = Right("bgrewriteaof", ("BGREWRITEAOF",), harmless=False)
 REPLCONF = Right("replconf", ("REPLCONF", "capa", "eof"))
 SYNC = Right("sync", ("SYNC",), harmless=False)
+KEY = "redkeep-asks"
+"""A key that nobody has."""
+TIDY = (
+    INFO,
+    Right("time", ("TIME",)),
+    Right("ping", ("PING",)),
+    Right("select", ("SELECT", "0")),
+    Right("scan", ("SCAN", "0", "COUNT", "1")),
+    Right("randomkey", ("RANDOMKEY",)),
+    Right("eval", ("EVAL", "return 1", "0")),
+    Right("memory|usage", ("MEMORY", "USAGE", KEY)),
+    Right("object", ("OBJECT", "IDLETIME", KEY)),
+    *(Right(name, (name.upper(), KEY)) for name in ("type", "pttl", "exists", "unlink")),
+    *(Right(name, (name.upper(), KEY)) for name in ("llen", "hlen", "scard", "zcard", "xlen")),
+    Right("pexpire", ("PEXPIRE", KEY, "1")),
+    Right("ltrim", ("LTRIM", KEY, "0", "0")),
+    Right("zcount", ("ZCOUNT", KEY, "0", "0")),
+    Right("zremrangebyrank", ("ZREMRANGEBYRANK", KEY, "0", "0")),
+    Right("xtrim", ("XTRIM", KEY, "MAXLEN", "1")),
+)
 
 KINDS: dict[str, tuple[Right, ...]] = {
     "follow": (INFO, BGSAVE, CONFIG_GET, CONFIG_SET),
@@ -41,6 +61,7 @@ KINDS: dict[str, tuple[Right, ...]] = {
     "stream": (INFO, REPLCONF, SYNC),
     "rewrite": (INFO, BGREWRITEAOF),
     "enforce report": (INFO, CONFIG_GET),
+    "tidy": TIDY,
     "enforce apply": (INFO, CONFIG_GET, CONFIG_SET, CONFIG_REWRITE),
 }
 """By the name of the rule in docs/permissions.md."""
@@ -58,6 +79,8 @@ def rights_of(target: Target, *, followed: bool) -> dict[str, tuple[Right, ...]]
         wanted["enforce"] = KINDS[f"enforce {target.persistence.enforce}"]
     if target.rewrite.schedule != "off":
         wanted["rewrite"] = KINDS["rewrite"]
+    if target.tidy and target.tidy.rule and target.tidy.schedule != "off":
+        wanted["tidy"] = KINDS["tidy"]
     return wanted
 
 

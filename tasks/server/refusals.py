@@ -30,6 +30,8 @@ def refusal(shown: str, user: str, error: redis.RedisError, command: Sequence[st
             f"user {user!r} may not run {named.upper()} on {shown}",
             hint=f"Grant it: ACL SETUSER {user} +{rule}",
         )
+    if "executing the script can't run" in text or "ACL failure in script" in text:
+        return _denied_inside(shown, user, text)
     if "unknown command" in text:
         return ServerDenied(
             f"{shown} has no command {command[0]}",
@@ -38,6 +40,20 @@ def refusal(shown: str, user: str, error: redis.RedisError, command: Sequence[st
     if isinstance(error, redis.BusyLoadingError) or text.startswith("LOADING"):
         return ServerLoading(f"{shown} is loading its data")
     return ServerRefused(f"{shown} refused {named}", detail=text)
+
+
+def _denied_inside(shown: str, user: str, text: str) -> ServerDenied:
+    """A right that a script lacks; servers before 7.2 do not say which."""
+    named = re.search(r"run the '([a-z_|-]+)'", text)
+    if named is None:
+        return ServerDenied(
+            f"user {user!r} may not run on {shown} what our script needs",
+            hint="Grant what docs/permissions.md lists for this task; `redkeep check` says which of it is missing.",
+        )
+    return ServerDenied(
+        f"user {user!r} may not run {named[1].replace('|', ' ').upper()} on {shown}",
+        hint=f"Grant it: ACL SETUSER {user} +{named[1]}",
+    )
 
 
 def first_line(error: BaseException) -> str:

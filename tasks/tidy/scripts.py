@@ -2,7 +2,8 @@
 whose conditions still hold there and then.
 
 Conditions travel as six words, empty where a rule does not have one: type, ttl (milliseconds, or ``never``), idle,
-freq, bytes, elements. Idle is asked first and elements last: counting makes a key young before 7.2.
+freq, bytes, elements. Idle is asked first and elements last: counting makes a key young before 7.2. Where keys share
+one object for a small number they share its idle time as well (before 8.2), so such a key's own is not known.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ local COUNT = {list = 'LLEN', hash = 'HLEN', set = 'SCARD', zset = 'ZCARD', stre
 local ASK = {
   type = function(key) return redis.call('TYPE', key).ok end,
   ttl = function(key) return redis.call('PTTL', key) end,
-  idle = function(key) return redis.call('OBJECT', 'IDLETIME', key) end,
+  idle = function(key)
+    local idle = redis.call('OBJECT', 'IDLETIME', key)
+    if idle and idle > 0 and redis.call('OBJECT', 'REFCOUNT', key) > 1 then return false end
+    return idle
+  end,
   freq = function(key) return redis.call('OBJECT', 'FREQ', key) end,
   bytes = function(key) return redis.call('MEMORY', 'USAGE', key, 'SAMPLES', SAMPLES) end,
   elements = function(key)

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 
 import pytest
 import redis
+from rig.commands import Running, here, redkeep
 from rig.idle import aged
 from rig.keep import Attempt, Keep, eventually
 from rig.redis_servers import RedisServer
@@ -140,6 +141,32 @@ def test_a_dry_run_says_what_would_refuse_a_real_one(any_redis: RedisServer, kee
     assert dry.state == "succeeded"
     assert "a real run would be refused: there is no backup of main" in dry.warnings
     assert any("would be refused: about 100.0% of the keys would go" in each for each in dry.warnings)
+
+
+
+def test_at_a_terminal_it_is_told_asked_and_done_by_a_worker(any_redis: RedisServer, keep: MakeKeep) -> None:
+    client = furnished(any_redis)
+    ours = keep(any_redis, tidy=SESSIONS.replace("[target.tidy]", "[target.tidy]\nmax_share = 0.01"))
+    ours.attempt()
+    with Running("worker", "tidy", config=ours.config_path) as worker:
+        worker.until("ready.")
+        told = redkeep("run", "tidy", "main", config=ours.config_path)
+        assert told.code == 0, told.err
+        assert "old sessions: 4 of 11 would be removed" in told.out
+        assert "Nothing was changed: this was a dry run. --no-dry-run does it." in told.out
+        assert "it is called session:*, was not used for 40 days" in told.out
+        refused = redkeep("run", "tidy", "main", "--no-dry-run", config=ours.config_path)
+        assert (refused.code, client.dbsize()) == (ShareExceeded.code, 41)
+        assert "--force-share 0.1" in refused.err
+        forced = ("--no-dry-run", "--force-share", "0.1", "--json")
+        done = redkeep("run", "tidy", "main", *forced, config=ours.config_path).json
+    assert (done["outcome"], done["figures"]["rules"][0]["removed"], client.dbsize()) == ("succeeded", 4, 37)
+
+
+def test_what_tidy_alone_takes_is_refused_elsewhere(any_redis: RedisServer, keep: MakeKeep) -> None:
+    ours = keep(any_redis)
+    for arguments in (("backup", "main", "--force-share", "0.5"), ("tidy", "main", "--force-share", "2")):
+        assert here("run", *arguments, config=ours.config_path).code == 64
 
 
 # -- what refuses it --------------------------------------------------------------------------------------------------

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import redis
 from rig.idle import aged
+from rig.page import RULES as ACL
+from rig.page import without
 from rig.redis_servers import RedisServer
 
 from tasks import sample
-from tasks.errors import RunCancelled, ServerUnreachable, ShareExceeded
+from tasks.errors import RunCancelled, ServerDenied, ServerUnreachable, ShareExceeded
 from tasks.facts import NEEDS
 from tasks.pace import Pace
 from tasks.server import Server
@@ -39,10 +41,11 @@ def swept(
     checkpoint: Callable[[], None] = lambda: None,
     must_end: Callable[[], bool] = lambda: False,
     seconds: float = 60.0,
+    url: str = "",
     **given: Any,
 ) -> Sweep:
     """One sweep from its beginning or `place` until it ends."""
-    with Server(server.url) as ours, Server(server.url) as beside:
+    with Server(url or server.url) as ours, Server(url or server.url) as beside:
         ours.touchless()
         until = time.monotonic() + seconds
         pace = Pace(beside, max_latency=5.0, until=until, checkpoint=checkpoint, must_end=must_end)
@@ -148,6 +151,37 @@ def test_an_expiry_is_set_once_and_never_pushed_away(redis_server: RedisServer) 
     assert (first["removed"], second["removed"]) == (1, 0)
     assert 0 < client.pttl("a:1") <= ends <= 3_600_000
     assert client.pttl("a:2") <= 10_000
+
+
+def test_a_small_number_that_many_keys_share_tells_no_idle_time(redis_server: RedisServer) -> None:
+    """Before 8.2 all keys that hold 1 are one object: a key written just now looks as old as that object's last use."""
+    client = redis_server.client()
+    client.set("fresh", 1)
+    client.set("old", 1)
+    aged(client, ["old"], 5 * HOUR)
+    swept(redis_server, policy({"match": "*", "i_mean_it": True, "idle": "4h"}))
+    assert b"fresh" in left(redis_server)
+
+
+def test_a_user_with_the_rights_that_the_documentation_lists_can_do_all_of_it(redis_server: RedisServer) -> None:
+    furnish(redis_server.client())
+    rules = [*RULES, {"match": "b:zset", "type": "zset", "action": {"trim_to": 2}}]
+    redis_server.client().execute_command("ACL", "SETUSER", "redkeep", "on", ">secret", *ACL["tidy"].split())
+    url = redis_server.url.replace("redis://", "redis://redkeep:secret@")
+    assert swept(redis_server, policy(*rules), url=url).place is None
+
+
+@pytest.mark.parametrize("missing", ["+object", "+unlink", "+eval", "+scan"])
+def test_a_right_that_is_missing_is_named_where_the_server_names_it(redis_server: RedisServer, missing: str) -> None:
+    furnish(redis_server.client())
+    rights = without(ACL["tidy"], missing)
+    redis_server.client().execute_command("ACL", "SETUSER", "redkeep", "on", ">secret", *rights.split())
+    url = redis_server.url.replace("redis://", "redis://redkeep:secret@")
+    with pytest.raises(ServerDenied) as denied:
+        swept(redis_server, policy(RULES[0], {"match": "x"}) if missing != "+scan" else policy({"match": "x"}), url=url)
+    inside = missing in ("+object", "+unlink")
+    named = not inside or redis_server.flavour in ("redis8", "valkey9")
+    assert denied.value.hint.startswith(f"Grant it: ACL SETUSER redkeep {missing}" if named else "Grant what docs/")
 
 
 # -- trims ------------------------------------------------------------------------------------------------------------
