@@ -124,10 +124,12 @@ def _carry_out(job: Job, sweep: Sweep, notebook: Notebook, server_run: str) -> N
     before = sweep.server.facts().used_memory
     if not sweep.dry_run:
         notebook.keep_time(sweep.now)
+    ended = "stopped"
     try:
         sweep.run()
+        ended = "through" if sweep.place is None else "gave way" if job.wanted else "out of time"
     finally:
-        job.figures |= _figures(job, sweep)
+        job.figures |= _figures(sweep, ended)
         if sweep.copies is not None:
             job.figures |= sweep.copies.figures()
             for told in sweep.copies.warnings():
@@ -143,8 +145,7 @@ def _carry_out(job: Job, sweep: Sweep, notebook: Notebook, server_run: str) -> N
 # -- what is told ------------------------------------------------------------------------------------------
 
 
-def _figures(job: Job, sweep: Sweep) -> dict[str, Any]:
-    ended = "through" if sweep.place is None else "gave way" if job.wanted else "out of time"
+def _figures(sweep: Sweep, ended: str) -> dict[str, Any]:
     return {
         "met": sweep.met,
         "ended": ended,
