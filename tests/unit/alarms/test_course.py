@@ -45,6 +45,10 @@ def test_what_comes_and_goes_with_every_look_wakes_nobody_and_once_told_does_not
     assert looked([[STALE], [STALE]] + [[], [STALE]] * 20) == [(1, "raised", "age")]
 
 
+def test_the_bounds_fit_a_look_every_five_minutes() -> None:
+    assert CONFIRMED < LOOK < OVER < 2 * LOOK
+
+
 def test_there_is_a_reminder_a_day() -> None:
     told = looked([[STALE]] * (3 * 288))
     assert told[0] == (1, "raised", "age")
@@ -143,4 +147,3 @@ class Watching(RuleBasedStateMachine):
 
 
 TestWatching = Watching.TestCase
-assert OVER > LOOK > CONFIRMED
