@@ -244,6 +244,87 @@ ROWS = (
         "at most one backup a slot, whole at every moment, and one in the end",
         ("model/test_protocol.py::",),
     ),
+    # -- enforce, rewrite, the guard --
+    Row(
+        "enforce",
+        "the server, or the worker, dies at any step of switching AOF on",
+        "kill -9 before and after each step on four servers, then a restart from its own file; every plan on a model",
+        "every key that was there is there after the restart; the next run goes on",
+        (
+            "system/test_enforce.py::test_a_server_killed_at_any_step",
+            "system/test_enforce.py::test_a_worker_killed_at_any_step",
+            "system/test_enforce.py::test_it_is_brought_to",
+            "system/test_enforce.py::test_what_is_written_while",
+        ),
+    ),
+    Row(
+        "enforce",
+        "a change that could not last, or that the server does not take",
+        "no file, one that cannot be written, contrary flags and includes, a first rewrite that fails, renamed CONFIG",
+        "AOF and save points are never both lost; the operator is told the exact lines; what was set is as it was",
+        ("system/test_enforce.py::", "system/test_enforce_faults.py::"),
+    ),
+    Row(
+        "rewrite",
+        "the server dies, its AOF disk fills up, the fork is refused, a foreign save never ends",
+        "kill -9, a file system of a few MiB, a memory limit, saves held open",
+        "named, with the temporary file; nothing is lost; deferred for good where it must be",
+        ("system/test_rewrite.py::", "system/test_gate.py::"),
+    ),
+    Row(
+        "two jobs",
+        "a backup and a rewrite due together, two servers of one machine, rewrites that the server starts itself",
+        "real workers, watched by the servers' own fork statistics",
+        "one after the other, both done, both waits recorded",
+        ("system/test_arbiter.py::",),
+    ),
+    # -- tidy --
+    Row(
+        "tidy",
+        "clients touch, change and find keys while they are judged and removed",
+        "concurrent writers on four servers, against a model",
+        "no key goes that was touched after it was judged",
+        (
+            "system/test_tidy_sweep.py::test_a_key_that_is_touched",
+            "system/test_tidy_sweep.py::test_no_key_goes_that",
+            "system/test_tidy_sweep.py::test_the_sweep_takes_exactly",
+        ),
+    ),
+    Row(
+        "tidy",
+        "the server dies, a save begins, the lease is lost, the clock was set back, the backup is old",
+        "each for real",
+        "it stops or waits; the next run goes on from its place",
+        (
+            "system/test_tidy.py::test_nothing_goes_without",
+            "system/test_tidy.py::test_more_than_its_share",
+            "system/test_tidy.py::test_after_its_clock",
+            "system/test_tidy.py::test_a_lease_that_is_lost",
+            "system/test_tidy.py::test_a_waiting_backup",
+            "system/test_tidy_sweep.py::test_a_server_that_dies",
+            "system/test_tidy_sweep.py::test_nothing_is_asked_while",
+            "system/test_tidy_sweep.py::test_a_cancel_in_the_middle",
+        ),
+    ),
+    Row(
+        "tidy with copies",
+        "ended or killed at any step, the store away, keys that change after they were copied",
+        "kill -9 of the worker, an end at each exchange, a store that refuses",
+        "nothing is gone that is not in the archive; what changed stays; every value of every type comes back",
+        (
+            "system/test_copies.py::",
+            "system/test_tidy_copies.py::",
+            "system/test_untidy.py::",
+        ),
+    ),
+    # -- alarms --
+    Row(
+        "alarms",
+        "a webhook that is slow, silent, fails, redirects, or is absent",
+        "a real HTTP server that does each",
+        "bounded tries; no backup waits; each alarm told once, reminded of, and its end told",
+        ("unit/test_alerts.py::", "system/test_watch.py::", "unit/alarms/"),
+    ),
     # -- verify, retention, restores --
     Row(
         "verify",
