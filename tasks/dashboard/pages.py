@@ -7,6 +7,7 @@ and manifests is escaped by the templates; besides, no script but Flower's and o
 from __future__ import annotations
 
 import asyncio
+import http
 import math
 import uuid
 from collections.abc import Callable
@@ -55,6 +56,15 @@ class Page(BaseHandler):  # type: ignore[misc]
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cache-Control", "no-cache, private")
 
+    def write_error(self, status_code: int, **told: Any) -> None:
+        """What somebody did wrong, on a page of ours; the rest (a login, our own mistakes) is Flower's."""
+        error = told["exc_info"][1] if "exc_info" in told else None
+        if status_code not in (400, 403, 404, 405) or not isinstance(error, HTTPError):
+            super().write_error(status_code, **told)
+            return
+        message = error.get_message() or error.reason or http.HTTPStatus(status_code).phrase
+        self.show("redkeep-away.html", None, problem={"message": message})
+
     async def asked(self, ask: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(None, ask)
 
@@ -89,6 +99,7 @@ class Page(BaseHandler):  # type: ignore[misc]
             read_only=self.application.options.read_only,
             nonce=uuid.uuid4().hex,
             asset=self._asset,
+            sentence=views.sentence,
             **told,
         )
 

@@ -34,7 +34,7 @@ def lived_in(
     """A month of backups of that target, the last one so long ago, and the runs of two days."""
     store, dice = open_store(**settings.store.arguments()), random.Random(target)
     last = now - newest
-    hours = [*range(0, 48, 4), *range(48, 24 * 30, 24)]
+    hours = [*range(0, 48, 3), *range(48, 24 * 30, 24)]
     ids = [_backup(store, target, last - timedelta(hours=each), each, gib, dice) for each in hours]
     _proofs(store, target, ids, now, gib)
     _runs(settings, target, last, gib, dice)

@@ -161,6 +161,12 @@ def test_what_is_not_there_is_refused_without_a_trace(visitor: Visitor, path: st
     assert "Traceback" not in answer.text
 
 
+def test_what_is_not_there_is_told_on_a_page_that_leads_back(visitor: Visitor) -> None:
+    page = visitor.get("/redkeep/target/nobody").text
+    assert "No target of that name, neither in the settings nor in the store." in page
+    assert '<a href="/redkeep">' in page
+
+
 # -- as JSON -------------------------------------------------------------------------------------------------------
 
 

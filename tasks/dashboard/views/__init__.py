@@ -4,6 +4,7 @@ A tone is one of ``good``, ``warn``, ``bad``, ``calm``, and for a run ``busy``; 
 """
 
 from tasks.dashboard.views.runs import row, run_view
+from tasks.dashboard.views.small import sentence
 from tasks.dashboard.views.targets import ACTIONS, Card, card, charts, hero
 
-__all__ = ["ACTIONS", "Card", "card", "charts", "hero", "row", "run_view"]
+__all__ = ["ACTIONS", "Card", "card", "charts", "hero", "row", "run_view", "sentence"]

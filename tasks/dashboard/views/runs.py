@@ -44,7 +44,7 @@ def row(run: Record, now: datetime) -> Row:
         sent=age(created, now),
         sent_at=clock(created),
         took=seconds(_took(run)),
-        size=size(stored) if stored is not None else "-",
+        size=size(stored) if stored is not None else "",
         by=str(run.get("by", "")),
         note=cut(note(run)),
     )

@@ -106,7 +106,8 @@ def bare(task: object) -> str:
 
 
 def sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}."
+    """Errors and judgements begin small and have no stop."""
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith('.') else '.'}"
 
 
 def cut(text: str) -> str:
