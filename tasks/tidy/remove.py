@@ -40,31 +40,41 @@ def remove(server: Server, pace: Pace, rule: Rule, keys: Sequence[bytes], now: f
     Raises:
         Over: in the middle; what is begun once more does no harm.
     """
-    found = Removed()
-    heavy = keys[:WEIGHED]
-    weights = pace.ask(server, [weigh(key) for key in heavy])
+    found, heavy = Removed(), keys[:WEIGHED]
+    weighing = [weigh(key) for key in heavy]
     if not rule.needs and rule.action.kind == "delete":  # the name alone decides, and a name does not change
-        (found.done,) = pace.ask(server, [("UNLINK", *keys)])
+        *weights, found.done = pace.ask(server, [*weighing, ("UNLINK", *keys)])
     else:
-        _step_by_step(server, pace, rule, keys, now, found)
-    after = [0] * len(heavy) if rule.action.removes else pace.ask(server, [weigh(key) for key in heavy])
+        weights = _step_by_step(server, pace, rule, keys, now, found, weighing)
+    after = [0] * len(heavy) if rule.action.removes else pace.ask(server, weighing)
     found.freed = [(was or 0) - (left or 0) for was, left in zip(weights, after, strict=True)]
     return found
 
 
 def _step_by_step(
-    server: Server, pace: Pace, rule: Rule, keys: Sequence[bytes], now: float, found: Removed
-) -> None:
+    server: Server,
+    pace: Pace,
+    rule: Rule,
+    keys: Sequence[bytes],
+    now: float,
+    found: Removed,
+    weighing: list[tuple[Word, ...]],
+) -> list[int | None]:
+    """Carry it out, and give the answers to `weighing`, which is asked with the first step."""
     words: tuple[Word, ...] = (rule.action.kind, amount_of(rule, now))
+    weights: list[int | None] = []
     at, begun = 0, 0
     while at < len(keys):
         batch = keys[at : at + pace.size]
         command = ("EVAL", REMOVE, len(batch), *batch, *words, 2 * pace.size, begun, *conditions_of(rule))
-        ((finished, done, changed, elements, begun),) = pace.ask(server, [command])
+        *told, answer = pace.ask(server, [*([] if weights else weighing), command])
+        weights += told
+        finished, done, changed, elements, begun = answer
         at += finished
         found.done += done
         found.changed += changed
         found.elements += elements
+    return weights
 
 
 def weigh(key: bytes) -> tuple[Word, ...]:
