@@ -10,6 +10,9 @@ from tasks.server import Server
 
 __all__ = ["Aof", "Base", "aof_of"]
 
+TRIES = 3
+"""How often a base is looked for that its manifest names and that has gone."""
+
 
 @dataclass(frozen=True)
 class Base:
@@ -50,14 +53,19 @@ class Aof:
         Raises:
             OSError: it may not be read.
         """
-        name, seq = self.filename, 0
-        try:
-            if self.multi_part:
-                name, seq = _base_in((self.folder / f"{self.filename}.manifest").read_text(errors="replace"))
-            found = (self.folder / name).stat()
-        except FileNotFoundError:
-            return None
-        return Base(name, seq, found.st_ino, found.st_size)
+        for _ in range(TRIES):
+            try:
+                name, seq = self._named()
+                found = (self.folder / name).stat()
+            except FileNotFoundError:  # there is none; or a rewrite ended between the two looks, and it was replaced
+                continue
+            return Base(name, seq, found.st_ino, found.st_size)
+        return None
+
+    def _named(self) -> tuple[str, int]:
+        if not self.multi_part:
+            return self.filename, 0
+        return _base_in((self.folder / f"{self.filename}.manifest").read_text(errors="replace"))
 
     def temps(self) -> dict[str, int]:
         """Files of rewrites that are under way or were cut off, and their sizes."""

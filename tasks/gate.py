@@ -95,6 +95,8 @@ def look(server: Server, target: Target, host: Host | None = None) -> Sheet:
         writes=max(later - changes, 0) / passed,
         usual_writes=changes / max(int(info["server_time_usec"]) / 1e6 - int(info["rdb_last_save_time"]), 1.0),
         input=float(info["instantaneous_input_kbps"]) * 1024,
+        dump_bytes=_size_of(data_dir, config.get("dbfilename", "")),
+        aof_bytes=int(info.get("aof_current_size", 0)),
         multi_part="appenddirname" in config or info.get("server_name") == "valkey",
         save_points=bool(config.get("save")),
         snapshot_on_disk=config.get("repl-diskless-sync") == "no",
@@ -108,7 +110,7 @@ def look(server: Server, target: Target, host: Host | None = None) -> Sheet:
 def _config(server: Server) -> dict[str, str]:
     """The settings that matter. Without the right to ask, what they would tell is taken to be as usual."""
     try:
-        return server.config("save", "appenddirname", "repl-diskless-sync")
+        return server.config("save", "dbfilename", "appenddirname", "repl-diskless-sync")
     except ServerDenied:
         return {}
 
@@ -127,6 +129,14 @@ def _replication(info: dict[str, str]) -> Replication:
         sending=sum("state=online" not in each.split(",") for each in replicas),
         failover=info.get("master_failover_state", "no-failover") != "no-failover",
     )
+
+
+def _size_of(data_dir: Path | None, name: str) -> int:
+    """A file's, or 0 where none can be seen."""
+    try:
+        return (data_dir / name).stat().st_size if data_dir is not None and name else 0
+    except OSError:
+        return 0
 
 
 def _aof_disk(data_dir: Path | None, name: str) -> Disk | None:

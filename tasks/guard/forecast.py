@@ -8,8 +8,14 @@ from tasks.guard.sheet import Fork, Past, Sheet
 
 __all__ = ["Forecast", "forecast"]
 
-PAGE = 4096
+PAGE, HUGE_PAGE = 4096, 2**21
 """Bytes that are copied when a key is first changed after a fork: one page, at the least."""
+PAGES = 4
+"""Pages that a change copies at the most: its key, value, and their places in two tables."""
+STIR = 0.02
+"""The share of its memory that a server copies without being written to."""
+GROWN = 1.5
+"""How much larger than the last one a file may have become."""
 SPEED = 100e6
 """Bytes of memory a second that a child writes out, where this server has not shown its own speed. (1.5 GB took
 13.4 s with the server's compression and 8.5 s without, on two cores.)"""
@@ -50,11 +56,13 @@ def forecast(sheet: Sheet, fork: Fork) -> Forecast:
     Forecast(seconds=18.0, cow_bytes=90000000, fork_usec=60000, data_bytes=1900000000, aof_bytes=0)
     """
     seconds = _seconds(sheet, fork)
-    data = 0
-    if fork == "save" or (fork == "sync" and sheet.snapshot_on_disk):
-        # The next save of its own may be done while we still hold this one's file open.
-        data = sheet.dataset * (2 if sheet.save_points else 1)
-    aof = sheet.dataset + int(sheet.input * seconds) if fork == "rewrite" else 0
+    data = aof = 0
+    if fork == "rewrite":  # the new base is not larger than all that it replaces
+        aof = min(sheet.dataset, sheet.aof_bytes or sheet.dataset) + int(sheet.input * seconds)
+    elif fork == "save" or sheet.snapshot_on_disk:
+        data = sheet.dataset
+        if sheet.save_points:  # the next save of its own may be done while we still hold this one's file open
+            data += min(sheet.dataset, int(sheet.dump_bytes * GROWN) or sheet.dataset)
     return Forecast(seconds, _copied(sheet, fork, seconds), _fork_usec(sheet), data, aof)
 
 
@@ -66,12 +74,15 @@ def _seconds(sheet: Sheet, fork: Fork) -> float:
 
 
 def _copied(sheet: Sheet, fork: Fork, seconds: float) -> int:
-    """What was copied last time, stretched to this one's length and to how much more is written just now. A server that
-    never forked is taken to copy a page for each change."""
+    """What was copied last time, stretched to this one's length and to how much more is written just now; but not more
+    than today's writing can copy, or one busy night would forbid every fork after it. A server that never forked is
+    taken to copy a page for each change."""
     busier = min(max(sheet.writes / sheet.usual_writes, 1.0), SPIKE) if sheet.usual_writes > 0 else 1.0
+    page = HUGE_PAGE if sheet.machine is not None and sheet.machine.huge_pages else PAGE
+    changed = max(sheet.writes, sheet.usual_writes) * page * seconds
+    most = min(PAGES * changed + 2 * sheet.input * seconds + STIR * sheet.rss, sheet.rss)
     seen = [_stretched(past, seconds) for past in (sheet.save, sheet.rewrite) if past.seconds >= 0]
-    pages = max(sheet.writes, sheet.usual_writes) * PAGE * seconds
-    copied = min(max(seen) * busier if seen else pages, float(sheet.rss))
+    copied = min(max(seen) * busier if seen else changed, most)
     buffered = sheet.input * seconds if fork == "rewrite" and not sheet.multi_part else 0.0
     return int(copied + buffered)
 

@@ -78,7 +78,10 @@ def _fork_time(limits: Guard, expected: Forecast) -> Reason:
     needed, allowed = expected.fork_usec / 1000, limits.max_fork_ms
     if needed > allowed:
         told = f"a fork is expected to hold the server for {needed:.4g} ms, and max_fork_ms is {allowed:g}"
-        remedy = "Raise [target.guard] max_fork_ms if the site can bear that, or divide the data over more servers."
+        remedy = (
+            "Raise [target.guard] max_fork_ms if the site can bear that; "
+            "a BGSAVE by hand at a quiet hour measures it anew."
+        )
         return Reason("fork time", "refuse", told, remedy)
     return Reason("fork time", "ok", f"a fork is expected to hold the server for {needed:.4g} of {allowed:g} ms")
 

@@ -92,6 +92,7 @@ class Sheet:
         forks, fork_usec: how many there were, and how long the last one held the server.
         writes, usual_writes: changes of keys a second, just now and since the last save.
         input: bytes a second that clients send.
+        dump_bytes, aof_bytes: the last dump as it lies there, and the whole AOF; 0 where there is none to be seen.
         multi_part: an AOF is a folder (from 7.0): during a rewrite nothing is buffered in memory.
         save_points: it saves by itself; then a full disk stops the site's writes.
         snapshot_on_disk: for `sync`, whether the server writes a dump before it sends it.
@@ -112,6 +113,8 @@ class Sheet:
     writes: float = 0.0
     usual_writes: float = 0.0
     input: float = 0.0
+    dump_bytes: int = 0
+    aof_bytes: int = 0
     multi_part: bool = True
     save_points: bool = False
     snapshot_on_disk: bool = False

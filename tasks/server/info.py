@@ -34,13 +34,16 @@ def parse_keyspace(answer: bytes) -> tuple[dict[str, int], dict[str, int]]:
 def busy(persistence: Mapping[str, str]) -> str:
     """What the server is at that leaves no room for a fork, from INFO persistence; empty for nothing.
 
-    >>> busy({"loading": "0", "rdb_bgsave_in_progress": "1"}), busy({"loading": "0"})
-    ('a save', '')
+    >>> busy({"loading": "0", "rdb_bgsave_in_progress": "1", "rdb_current_bgsave_time_sec": "40"}), busy({})
+    ('a save, for 40 s', '')
     """
-    names: Iterable[tuple[str, str]] = (
-        ("loading", "loading"),
-        ("rdb_bgsave_in_progress", "a save"),
-        ("aof_rewrite_in_progress", "an AOF rewrite"),
-        ("aof_rewrite_scheduled", "an AOF rewrite about to start"),
+    names: Iterable[tuple[str, str, str]] = (
+        ("loading", "loading", ""),
+        ("rdb_bgsave_in_progress", "a save", "rdb_current_bgsave_time_sec"),
+        ("aof_rewrite_in_progress", "an AOF rewrite", "aof_current_rewrite_time_sec"),
+        ("aof_rewrite_scheduled", "an AOF rewrite about to start", ""),
     )
-    return next((said for field, said in names if persistence.get(field, "0") != "0"), "")
+    for field, said, since in names:
+        if persistence.get(field, "0") != "0":
+            return f"{said}, for {persistence[since]} s" if since in persistence else said
+    return ""

@@ -241,9 +241,9 @@ def test_a_save_that_does_not_end_defers_the_run(
     ours = keep(any_redis, source=source, control={"patience": "200ms", "defer_for": defer_for})
     attempt = ours.attempt()
     assert isinstance(attempt.error, ServerSaving)
-    assert attempt.error.detail == "a save"
+    assert attempt.error.detail.startswith("a save, for ")
     assert attempt.state == state
     assert attempt.shown["name"] == "server-saving"
-    assert attempt.record.get("phases")["fork"] < 2
+    assert "fork" not in attempt.record.get("phases")
     assert (forks(any_redis), ours.left()) == (1, [])
     assert settings_are_back(any_redis)
