@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rig.keep import ROOT, TASK, Keep
+from rig.keep import ROOT, Keep
 from rig.processes import dying_with_us
 from tasks import backup as backup_verb
 from tasks import job, settings
@@ -80,7 +80,7 @@ def run_here(config: str, run_id: str, slot: str, before: str) -> None:
     loaded = settings.load(Path(config))
     target = settings.target_of(loaded, "main")
     backup_verb.open_store = lambda **options: _Stopping(open_store(**options), int(before))  # type: ignore[assignment]
-    ticket = Ticket(run_id, TASK, "main", slot=slot, by="test")
+    ticket = Ticket(run_id, "tasks.backup", "main", slot=slot, by="test")
     try:
         job.run(lambda each: backup_verb.backup(each, loaded, target), ticket, loaded, target)
     except (Again, RedkeepError):
