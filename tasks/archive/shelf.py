@@ -75,9 +75,10 @@ def find(store: Store, target: str, wanted: str) -> list[TidiedManifest]:
         for manifest in readers.map(lambda segment: _read(store, target, segment), named):
             if wanted in (LATEST, manifest.id) or manifest.task_id.startswith(wanted):
                 found[manifest.id].append(manifest)
-    if len(found) != 1:
-        what = "several archives begin" if found else "no archive begins"
-        raise ArchiveUnknown(f"{what} with {wanted[:64]!r} among those of {target}", detail=", ".join(sorted(found)))
+    if not found:
+        raise ArchiveUnknown(f"no archive {wanted[:64]!r} of {target} at {store.url}")
+    if len(found) > 1:
+        raise ArchiveUnknown(f"several archives begin with {wanted[:64]!r}", detail=", ".join(sorted(found)))
     (segments,) = found.values()
     return sorted(segments, key=lambda each: (each.fence, each.segment))
 

@@ -89,10 +89,8 @@ def _plan(segments: Sequence[TidiedManifest], wish: Wish, server: str) -> Iterat
     first = segments[0]
     keys = sum(each.plaintext.records for each in segments)
     stored = size(sum(each.object.bytes for each in segments))
-    yield (
-        f"Archive {first.id} of {first.target}, {age(moment_of(first.id))}, by run {first.task_id}: "
-        f"{keys:,} keys, {stored} stored, from {first.server.name} {first.server.version}."
-    )
+    yield f"Archive {first.id} of {first.target}, {age(moment_of(first.id))}, by run {first.task_id[:8]}:"
+    yield f"  {keys:,} keys, {stored} stored, from {first.server.name} {first.server.version}"
     rules: Counter[str] = Counter()
     for each in segments:
         rules.update(each.plaintext.rules)
@@ -100,7 +98,7 @@ def _plan(segments: Sequence[TidiedManifest], wish: Wish, server: str) -> Iterat
     what = f"those called {wish.match}" if wish.match else "all of them"
     yield f"  {what} into {server}; keys that are there {'are replaced' if wish.replace else 'are left alone'}"
     if not wish.dry_run:
-        yield f"The same rules take them again: change the rules first, or say `redkeep pause {first.target} tidy`."
+        yield f"The same rules take them again: change these, or `redkeep pause {first.target} tidy`."
 
 
 def _into(

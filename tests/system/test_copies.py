@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -257,6 +260,43 @@ def test_keys_too_large_to_be_dumped_stay_and_are_told_of(any_redis: RedisServer
         assert counted(copies) == Taken(done=1, too_large=1)
         assert list(copies.warnings())[1] == "too large to be copied: old:large"
     assert any_redis.client().keys() == [b"old:large"]
+
+
+def test_no_write_is_lost_whenever_it_comes(redis_server: RedisServer, store: Store) -> None:
+    """Counters are archived and removed while somebody counts on. What was counted stands, all told, in the server and
+    in the archive's records that were really removed."""
+    client, rng = redis_server.client(), random.Random(3)
+    keys = [b"old:%d" % at for at in range(40)]
+    counted_up: Counter[bytes] = Counter()
+    over = threading.Event()
+
+    def count_on() -> None:
+        while not over.is_set():
+            key = rng.choice(keys)
+            client.incr(key)
+            counted_up[key] += 1
+
+    writer = threading.Thread(target=count_on)
+    writer.start()
+    try:
+        with copying(redis_server, store) as copies:
+            end = time.monotonic() + 10
+            while (counted(copies).done < 300 or counted(copies).changed < 5) and time.monotonic() < end:
+                copies.take(0, RULE, keys)
+                copies.finish()
+    finally:
+        over.set()
+        writer.join()
+    assert counted(copies).done >= 300
+    found = Counter({key: int(value or 0) for key, value in zip(keys, client.mget(keys), strict=True)})
+    for manifest in archive.find(store, "main", ID):
+        stayed = archive.stayed_in(store, manifest)
+        with archive.fetched(store, manifest, [IDENTITY]) as records:
+            for number, record in enumerate(records):
+                if number not in stayed:
+                    client.restore("scratch", 0, record.payload, replace=True)
+                    found[record.key] += int(client.get("scratch"))
+    assert found == counted_up
 
 
 # -- nothing goes that is not in the archive ---------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from rig.archived import archived
-from rig.commands import ROOT, Done, here, in_terminal
+from rig.commands import REDKEEP, ROOT, Done, environment, here, in_terminal, run
 from rig.keep import Keep
 from rig.redis_servers import RedisServer
 
@@ -73,10 +73,10 @@ def test_a_dry_run_reads_all_of_it_and_changes_nothing(ours: Keep, any_redis: Re
 
 
 def test_it_says_what_it_is_about_to_do_and_asks(ours: Keep, any_redis: RedisServer) -> None:
-    told = in_terminal("untidy", RUN, "main", config=ours.config_path, interrupt_at="Go on?")
-    for words in ("5 keys", "by rule 'old sessions'", "left alone", "redkeep pause main tidy"):
-        assert words in told.out
-    assert any_redis.client().dbsize() == 0
+    told = run([REDKEEP, "untidy", RUN, "main"], env=environment(ours.config_path), stdin=b"n\n")
+    for words in ("5 keys", "by rule 'old sessions'", "left alone", "redkeep pause main tidy", "Go on?"):
+        assert words in told.err
+    assert (told.code, any_redis.client().dbsize()) == (1, 0)
     shown = in_terminal("untidy", RUN, "main", "--yes", config=ours.config_path)
     assert "5 keys are back" in shown.out
     assert any_redis.client().dbsize() == 5
