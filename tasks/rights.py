@@ -7,21 +7,34 @@ looked at and before anything is done.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.settings import Target
+from tasks.settings.rules import Tidy
 
 __all__ = ["INFO", "KINDS", "Right", "rights_of", "rule"]
 
 
 @dataclass(frozen=True)
 class Right:
-    """One command. ``name`` is as ``ACL SETUSER`` takes it behind the plus: ``config|set``."""
+    """One command.
+
+    Attributes:
+        name: as ``ACL SETUSER`` takes it behind the plus: ``config|set``.
+        harmless: the example may really be sent.
+        everywhere: every server has it; else one that does not, needs no right for it.
+    """
 
     name: str
     example: tuple[str, ...]
     harmless: bool = True
+    everywhere: bool = True
+
+    def on(self, key: str) -> Right:
+        """The same, asked about that key."""
+        return replace(self, example=tuple(key if word == KEY else word for word in self.example))
 
 
 UNKNOWN = "redkeep-asks"
@@ -34,8 +47,9 @@ BGSAVE = Right("bgsave", ("BGSAVE", UNKNOWN))
 BGREWRITEAOF = Right("bgrewriteaof", ("BGREWRITEAOF",), harmless=False)
 REPLCONF = Right("replconf", ("REPLCONF", "capa", "eof"))
 SYNC = Right("sync", ("SYNC",), harmless=False)
-KEY = "redkeep-asks"
+KEY = "redkeep-asks:key"
 """A key that nobody has."""
+READS = ("type", "pttl", "exists", "llen", "hlen", "scard", "zcard", "xlen")
 TIDY = (
     INFO,
     Right("time", ("TIME",)),
@@ -45,23 +59,32 @@ TIDY = (
     Right("randomkey", ("RANDOMKEY",)),
     Right("eval", ("EVAL", "return 1", "0")),
     Right("memory|usage", ("MEMORY", "USAGE", KEY)),
-    Right("object", ("OBJECT", "IDLETIME", KEY)),
-    *(Right(name, (name.upper(), KEY)) for name in ("type", "pttl", "exists", "unlink")),
-    *(Right(name, (name.upper(), KEY)) for name in ("llen", "hlen", "scard", "zcard", "xlen")),
-    Right("pexpire", ("PEXPIRE", KEY, "1")),
-    Right("ltrim", ("LTRIM", KEY, "0", "0")),
+    Right("object", ("OBJECT", "ENCODING", KEY)),
+    *(Right(name, (name.upper(), KEY)) for name in READS),
+    Right("unlink", ("UNLINK", KEY), harmless=False),
+    Right("pexpire", ("PEXPIRE", KEY, UNKNOWN)),
+    Right("ltrim", ("LTRIM", KEY, UNKNOWN, UNKNOWN)),
     Right("zcount", ("ZCOUNT", KEY, "0", "0")),
-    Right("zremrangebyrank", ("ZREMRANGEBYRANK", KEY, "0", "0")),
-    Right("xtrim", ("XTRIM", KEY, "MAXLEN", "1")),
+    Right("zremrangebyrank", ("ZREMRANGEBYRANK", KEY, UNKNOWN, UNKNOWN)),
+    Right("xtrim", ("XTRIM", KEY, UNKNOWN, "1")),
 )
+"""Those that change a key are sent with a number that is none, which a server looks at after the rights."""
+NO_TOUCH = Right("client|no-touch", ("CLIENT", "NO-TOUCH", "ON"), everywhere=False)
+COPIES = (
+    Right("dump", ("DUMP", KEY)),
+    Right("xrange", ("XRANGE", KEY, "-", "+")),
+    Right("pexpiretime", ("PEXPIRETIME", KEY), everywhere=False),
+)
+"""For rules with keep_copy."""
 
 KINDS: dict[str, tuple[Right, ...]] = {
     "follow": (INFO, BGSAVE, CONFIG_GET, CONFIG_SET),
     "follow keep": (INFO, BGSAVE, CONFIG_GET),
     "stream": (INFO, REPLCONF, SYNC),
     "rewrite": (INFO, BGREWRITEAOF),
-    "enforce report": (INFO, CONFIG_GET),
     "tidy": TIDY,
+    "tidy copies": COPIES,
+    "enforce report": (INFO, CONFIG_GET),
     "enforce apply": (INFO, CONFIG_GET, CONFIG_SET, CONFIG_REWRITE),
 }
 """By the name of the rule in docs/permissions.md."""
@@ -80,8 +103,20 @@ def rights_of(target: Target, *, followed: bool) -> dict[str, tuple[Right, ...]]
     if target.rewrite.schedule != "off":
         wanted["rewrite"] = KINDS["rewrite"]
     if target.tidy and target.tidy.rule and target.tidy.schedule != "off":
-        wanted["tidy"] = KINDS["tidy"]
+        copies = COPIES if any(rule.keep_copy for rule in target.tidy.rule) else ()
+        wanted["tidy"] = tuple(right.on(_a_key(target.tidy)) for right in (*TIDY, NO_TOUCH, *copies))
     return wanted
+
+
+def _a_key(tidy: Tidy) -> str:
+    """One that a rule means, since the user may be let at those alone.
+
+    >>> _a_key(Tidy.model_validate({"rule": [{"name": "a", "match": "se[ps]sion:??:*", "action": "delete"}]}))
+    'sepsion:xx:redkeep-asks:key'
+    """
+    match = next((rule.match for rule in tidy.rule if rule.match), "*")
+    fitting = re.sub(r"\[(.).*?\]", r"\1", match).replace("?", "x")
+    return fitting.replace("*", KEY, 1).replace("*", "")
 
 
 def rule(rights: Iterable[Right]) -> str:

@@ -9,7 +9,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from tasks.check.finding import Finding, Findings
 from tasks.check.source import followed
 from tasks.errors import RedkeepError, ServerDenied, ServerRefused
-from tasks.rights import INFO, Right, rights_of, rule
+from tasks.rights import INFO, Right, rights_of
 from tasks.server import Server
 from tasks.settings import Target
 
@@ -25,25 +25,20 @@ def rights(asked: Server, target: Target) -> Findings:
     """One row for all that is missing, with the one command that grants it."""
     what = f"{target.name}: rights"
     wanted = rights_of(target, followed=followed(target))
-    dry_run = _may_dry_run(asked)
-    missing: list[Right] = []
-    untried: list[Right] = []
-    gone: list[RedkeepError] = []
-    for right in dict.fromkeys(right for needed in wanted.values() for right in needed):
-        if not dry_run and not right.harmless:
-            untried.append(right)
-            continue
-        refusal = _dry(asked, right) if dry_run else _tried(asked, right)
-        if refusal is not None and "rename" in refusal.hint:
-            gone.append(refusal)
-        elif refusal is not None:
-            missing.append(right)
-    for refusal in gone:
-        yield Finding(what, "fail", str(refusal), refusal.hint)
+    needed = list(dict.fromkeys(right for each in wanted.values() for right in each))
+    asks, untried = _dry, list[Right]()
+    if not _may_dry_run(asked):
+        asks, untried = _tried, [right for right in needed if not right.harmless]
+    refusals = {right: refusal for right in needed if right not in untried and (refusal := asks(asked, right))}
+    missing = {right: refusal for right, refusal in refusals.items() if "rename" not in refusal.hint}
+    for refusal in refusals.values():
+        if "rename" in refusal.hint:
+            yield Finding(what, "fail", str(refusal), refusal.hint)
     if missing:
+        grants = dict.fromkeys("~*" if "~*" in refusal.hint else f"+{right.name}" for right, refusal in missing.items())
         told = f"user {asked.user!r} may not run {_listed(missing, wanted)}"
-        yield Finding(what, "fail", told, f"Grant it: ACL SETUSER {asked.user} {rule(missing)}")
-    elif not gone:
+        yield Finding(what, "fail", told, f"Grant it: ACL SETUSER {asked.user} {' '.join(grants)}")
+    if not refusals:
         told = f"user {asked.user!r} may run all that {', '.join(wanted)} need{'s' if len(wanted) == 1 else ''}"
         yield Finding(what, "ok", told + (f"; not tried: {_listed(untried, {})}" if untried else ""))
 
@@ -74,8 +69,8 @@ def _dry(asked: Server, right: Right) -> RedkeepError | None:
     try:
         answer = asked.ask("ACL", "DRYRUN", asked.user, *right.example)
     except ServerRefused:  # it has no such command
-        return asked.refusal(ResponseError("unknown command"), right.example)
-    return None if answer == b"OK" else asked.refusal(NoPermissionError("NOPERM"), right.example)
+        return asked.refusal(ResponseError("unknown command"), right.example) if right.everywhere else None
+    return None if answer == b"OK" else asked.refusal(NoPermissionError(answer.decode()), right.example)
 
 
 def _tried(asked: Server, right: Right) -> RedkeepError | None:

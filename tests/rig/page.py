@@ -8,10 +8,11 @@ from pathlib import Path
 __all__ = ["RULES", "granted_by", "without"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "permissions.md"
-RULES: dict[str, str] = dict(
-    re.findall(r"^```acl ([a-z ]+)\nACL SETUSER [a-z]+ ([^\n]+)\n```$", PAGE.read_text(), flags=re.M)
-)
-"""What follows ``ACL SETUSER name``."""
+RULES: dict[str, str] = {
+    kind: " ".join(re.findall(r"^ACL SETUSER [a-z]+ (.+)$", lines, flags=re.MULTILINE))
+    for kind, lines in re.findall(r"^```acl ([a-z ]+)\n(.*?)^```$", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
+}
+"""What follows ``ACL SETUSER name``, all lines of a rule as one."""
 
 
 def granted_by(rules: str) -> list[str]:
