@@ -4,7 +4,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint audit faults load pictures bench env up down clean .venv .servers stale
+.PHONY: help demo test lint audit faults load pictures bench reenact env up down clean .venv .servers stale
 
 # What the caller's shell has set for other projects would change where and for whom pip installs.
 unexport PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
@@ -46,6 +46,9 @@ pictures: .venv/dev.stamp .servers/stamp ## the pictures of the page in docs/ima
 
 bench: .venv/dev.stamp .servers/stamp ## measure everything beside what people use today: docs/benchmarks.md
 	$(python) -m tests.bench $(ARGS)
+
+reenact: .venv/dev.stamp ## the outage again, the old way and ours: docs/reenactment.md
+	$(python) -m tests.bench.reenact
 
 env: .env .compose/drill.toml ## settings, keys and passwords for docker-compose, where there are none yet
 

@@ -7,7 +7,8 @@
 
 Open loop: a request's latency counts from the moment it was due, so a server that stands still for 50 ms shows in the
 fifty requests that came due meanwhile, and not in one alone (Gil Tene's "coordinated omission"). The client is a
-process of its own, so that nothing in ours delays it, and sends on one connection without waiting for answers.
+process of its own, so that nothing in ours delays it, and sends on one connection without waiting for answers. A site's
+clients are on other machines: where it may, it goes before everything else here, so that it waits for the server alone.
 
 ``python -m tests.bench.foreground URL RATE LOAD`` is that process; its samples are read from its output when its input
 is closed. Moments are CLOCK_MONOTONIC's, which all processes of a machine share.
@@ -32,6 +33,8 @@ from typing import NamedTuple, Self
 
 import hiredis
 import redis
+
+from tests.bench import priority
 
 __all__ = ["Foreground", "Latencies", "Sample", "Site", "summary"]
 
@@ -109,10 +112,11 @@ class Foreground:
     def __init__(self, url: str, *, rate: int, load: Site) -> None:
         self.samples: list[Sample] = []
         command = [sys.executable, "-m", "tests.bench.foreground", url, str(rate), json.dumps(asdict(load))]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
         assert self._process.stdout is not None
         if self._process.stdout.read(1) != b"!":
             raise RuntimeError("the foreground client did not start")
+        priority.give(self._process.pid, priority.FIRST)
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,8 @@ from tests.bench.bed import Bed, bed
 from tests.bench.cost import Cost
 from tests.bench.foreground import Foreground, Latencies, Site
 from tests.bench.table import Table, asked, publish, versions
-from tests.bench.ways import BASE, EXPLAINED, FOLLOW, PIPES, RESTICS, TOOLS, WAYS, Way, located, shell
+from tests.bench.tools import located
+from tests.bench.ways import BASE, EXPLAINED, FOLLOW, PIPES, RESTICS, TOOLS, WAYS, Way, shell
 
 __all__ = ["race"]
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sysconfig
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tasks.demo.machine import BUCKET
 from tests.bench.bed import Bed
 from tests.bench.cost import Cost
+from tests.bench.tools import environment, located
 
-__all__ = ["BASE", "EXPLAINED", "FOLLOW", "PIPES", "RESTICS", "TOOLS", "WAYS", "Way", "located"]
-
-SCRIPTS = sysconfig.get_path("scripts")
-"""Where rclone is, which came as a Python package."""
+__all__ = ["BASE", "EXPLAINED", "FOLLOW", "PIPES", "RESTICS", "TOOLS", "WAYS", "Way", "shell"]
 
 Go = Callable[[Bed, Cost, int], None]
 """Make one backup in that round; add the process groups of ours that take part to the cost's `ours`."""
@@ -45,10 +41,6 @@ class Way:
         return [tool for tool in self.tools if located(tool) is None]
 
 
-def located(tool: str) -> str | None:
-    return shutil.which(tool) or shutil.which(tool, path=SCRIPTS)
-
-
 def shell(script: str) -> Go:
     """A way that is a shell script, and fails if any part of it does. It finds $PORT, $DUMP, $RECIPIENT, $BUCKET and
     $ROUND, the S3 server as rclone's ``store:``, and restic's repositories beneath $RESTIC."""
@@ -71,19 +63,10 @@ def shell(script: str) -> Go:
 
 
 def _environment(bed: Bed) -> dict[str, str]:
-    return {
-        "PATH": f"{os.environ['PATH']}{os.pathsep}{SCRIPTS}",
+    return environment(bed.s3) | {
         "PORT": bed.url.rpartition(":")[2],
         "DUMP": str(bed.folder / "dump.rdb"),
         "RECIPIENT": bed.recipient,
-        "BUCKET": BUCKET,
-        "RCLONE_CONFIG": os.devnull,
-        "RCLONE_CONFIG_STORE_TYPE": "s3",
-        "RCLONE_CONFIG_STORE_PROVIDER": "Rclone",
-        "RCLONE_CONFIG_STORE_ENDPOINT": bed.s3,
-        "RCLONE_CONFIG_STORE_ACCESS_KEY_ID": os.environ["AWS_ACCESS_KEY_ID"],
-        "RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY": os.environ["AWS_SECRET_ACCESS_KEY"],
-        "RCLONE_S3_NO_CHECK_BUCKET": "true",
         "RESTIC": f"s3:{bed.s3}/{BUCKET}/restic",
         "RESTIC_PASSWORD": "bench",
         "RESTIC_CACHE_DIR": str(bed.machine.folder / "restic-cache"),

@@ -1,0 +1,169 @@
+"""What is seen of an act: the site's requests, the server once a second, and what kill -9 costs at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import redis
+
+from tests.bench.foreground import Foreground, Latencies, Site
+from tests.bench.reenact.stage import Stage
+
+__all__ = ["Act", "Backup", "Second", "watch"]
+
+RATE = 1000
+"""Requests a second, four reads to a write."""
+GROWTH, PIECE = 0.5, 10_000
+"""Half of the writes are something new of so many bytes: a megabyte a second."""
+LOOK = 0.1
+"""Seconds between two looks at whether the server saves."""
+
+
+class Backup(NamedTuple):
+    """When the data that it holds was forked off (Unix time), and how many bytes it has in the store."""
+
+    forked: float
+    size: int
+
+
+@dataclass(frozen=True)
+class Second:
+    """One second of it. Bytes, but where it says otherwise.
+
+    Attributes:
+        at: seconds since the beginning.
+        felt: what the site's requests met.
+        copied: of the fork under way, copy-on-write.
+        usage: of everything on the machine, page cache included.
+        age: seconds since the fork of the newest backup in the store.
+    """
+
+    at: int
+    felt: Latencies
+    data: int
+    saving: bool
+    rewriting: bool
+    copied: int
+    aof: int
+    usage: int
+    age: float
+
+
+@dataclass
+class Act:
+    """
+    Attributes:
+        saves, rewrites: seconds that each took.
+        failed: saves and rewrites that did not succeed.
+        backups: that were made meanwhile.
+        killed: processes that the kernel ended for want of memory.
+        lost: keys that had been acknowledged and were gone after kill -9 and a start.
+        down: seconds from that start until it answered.
+    """
+
+    name: str
+    whole: Latencies
+    seconds: list[Second]
+    saves: list[float]
+    rewrites: list[float]
+    failed: int
+    backups: list[Backup]
+    killed: int
+    lost: int
+    down: float
+
+
+@dataclass
+class _Look:
+    """What a thread sees of the server meanwhile."""
+
+    stage: Stage
+    shipped: Callable[[Stage], list[Backup]]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    saves: list[float] = field(default_factory=list)
+    rewrites: list[float] = field(default_factory=list)
+    failed: int = 0
+    keys: int = 0
+
+    def go_on(self, began: float, over: threading.Event) -> None:
+        """Look until it is over. A server that cannot answer now is looked at again."""
+        since: dict[str, float] = {}
+        with self.stage.client() as client:
+            while not over.wait(LOOK):
+                with suppress(redis.RedisError):
+                    state = client.info("persistence")
+                    self._follow(state, since)
+                    if time.monotonic() - began >= len(self.rows):
+                        self.rows.append(self._row(client, state))
+
+    def _follow(self, state: dict[str, Any], since: dict[str, float]) -> None:
+        now = time.monotonic()
+        for flag, kept, status in (
+            ("rdb_bgsave_in_progress", self.saves, "rdb_last_bgsave_status"),
+            ("aof_rewrite_in_progress", self.rewrites, "aof_last_bgrewrite_status"),
+        ):
+            if state[flag]:
+                since.setdefault(flag, now)
+            elif flag in since:
+                kept.append(now - since.pop(flag))
+                self.failed += state[status] != "ok"
+
+    def _row(self, client: redis.Redis, state: dict[str, Any]) -> dict[str, Any]:
+        self.keys = _keys(client)
+        newest = max(self.shipped(self.stage), default=None)
+        return {
+            "data": client.info("memory")["used_memory"],
+            "saving": bool(state["rdb_bgsave_in_progress"]),
+            "rewriting": bool(state["aof_rewrite_in_progress"]),
+            "copied": state["current_cow_size"],
+            "aof": state.get("aof_current_size", 0),
+            "usage": self.stage.bound.usage,
+            "age": time.time() - newest.forked if newest else float("nan"),
+        }
+
+
+def watch(name: str, stage: Stage, shipped: Callable[[Stage], list[Backup]], seconds: int) -> Act:
+    """Let it go on for so long, from the moment when there is a first backup."""
+    stage.machine.wait_for("a first backup", lambda: bool(shipped(stage)), 180)
+    look, over = _Look(stage, shipped), threading.Event()
+    load = Site(stage.megabytes, growth=GROWTH, size=PIECE)
+    before = len(shipped(stage))
+    with Foreground(stage.url, rate=RATE, load=load) as site:
+        began = time.monotonic()
+        looking = threading.Thread(target=look.go_on, args=(began, over))
+        looking.start()
+        time.sleep(seconds)
+        over.set()
+        looking.join()
+    backups = shipped(stage)[before:]
+    killed = stage.bound.killed
+    lost, down = _pull_the_plug(stage, look.keys)
+    felt = [site.latencies(began + at, began + at + 1) for at in range(len(look.rows))]
+    rows = [Second(at, each, **row) for at, (each, row) in enumerate(zip(felt, look.rows, strict=True))]
+    whole = site.latencies(began, began + seconds)
+    return Act(name, whole, rows, look.saves, look.rewrites, look.failed, backups, killed, lost, down)
+
+
+def _pull_the_plug(stage: Stage, before: int) -> tuple[int, float]:
+    """Kill the server, start it again. Gives the keys that are gone (``before``: those it had when it last answered),
+    and the seconds until it answered."""
+    with suppress(redis.RedisError), stage.client() as client:
+        before = _keys(client)
+    pid = stage.machine.pid("site")
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # only then is its port free
+    began = time.monotonic()
+    stage.start_redis("site again")
+    with stage.client() as client:
+        return before - _keys(client), time.monotonic() - began
+
+
+def _keys(client: redis.Redis) -> int:
+    return sum(each["keys"] for each in client.info("keyspace").values())
