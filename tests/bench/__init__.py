@@ -10,5 +10,6 @@ tools.py         what people use today, and how it finds the S3 server
 ways.py race.py  every way of making a backup, and how they fared
 worker.py        how soon a run begins, how much memory it takes
 recovery.py      restores beside stock tools and the server's own load
+tidy.py          removing keys beside the usual way
 reenact/         the outage, the old way and ours: make reenact
 """

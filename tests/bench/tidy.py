@@ -160,9 +160,7 @@ def sweep(url: str, rule: Rule, max_latency: float) -> Sweep:
 
 def usual(url: str) -> None:
     cli = f"redis-cli -p {shlex.quote(url.rpartition(':')[2])}"
-    subprocess.run(
-        f"{cli} --scan --pattern 'junk:*' | xargs -n 1000 {cli} unlink > /dev/null", shell=True, check=True
-    )
+    subprocess.run(f"{cli} --scan --pattern 'junk:*' | xargs -n 1000 {cli} unlink > /dev/null", shell=True, check=True)
 
 
 def _scripted(url: str, script: str) -> None:
