@@ -13,7 +13,7 @@ from tornado.web import HTTPError, RequestHandler, authenticated
 from tasks.dashboard import views
 from tasks.dashboard.pages import NAME, Page
 from tasks.dashboard.plug import observer
-from tasks.errors import ControlUnreachable, RedkeepError
+from tasks.errors import ControlUnreachable
 
 __all__ = ["Start"]
 
@@ -38,19 +38,24 @@ class Start(Page):
             raise HTTPError(404, "no such target")
         try:
             run_id = await self.asked(partial(self._send, task, target, nonce))
-        except (RedkeepError, OperationalError) as error:
+        except ControlUnreachable as error:
             self.set_status(503)
-            told = error if isinstance(error, RedkeepError) else ControlUnreachable("the broker does not answer")
-            self._answer({"error": told.as_dict()})
+            self._answer({"error": error.as_dict()})
             return
         self._answer({"run": run_id, "url": self.reverse_url("redkeep-run", run_id)})
 
     def _send(self, task: str, target: str, nonce: str) -> str:
         run_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{nonce} {task} {target}"))
         by, name = self._by(), f"tasks.{task}"
-        if observer().records.queue(run_id, task=name, target=target, by=by):
+        records = observer().records
+        if records.queue(run_id, task=name, target=target, by=by):
             options = {"dry_run": True} if task == "tidy" else {}
-            self.capp.send_task(name, [target], {"by": by} | options, task_id=run_id, retry=False)
+            try:
+                self.capp.send_task(name, [target], {"by": by} | options, task_id=run_id, retry=False)
+            except OperationalError as error:  # it will never begin, and its record must not wait for it
+                told = ControlUnreachable("the broker does not take the run", detail=str(error).partition("\n")[0])
+                records.close(run_id, "failed", told.as_dict())
+                raise told from None
         return run_id
 
     def _by(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -17,6 +18,7 @@ from rig.keep import eventually
 from rig.months import recorded
 from rig.redis_servers import RedisServer
 from rig.shelves import put_backup
+from rig.wire import Wire
 
 import tasks
 from tasks import names
@@ -307,6 +309,33 @@ def test_without_the_control_redis_the_page_says_so_and_shows_what_was_known(
             assert "Traceback" not in answer.text
         any_redis.restart()
         eventually(lambda: "does not answer" not in visitor.get("/redkeep").text)
+
+
+def test_while_a_page_waits_for_a_control_redis_that_hangs_flower_answers_others(
+    install: Install, control: RedisServer
+) -> None:
+    with Wire(control.port) as wire, ThreadPoolExecutor() as others:
+        path, _ = install(wire.url)
+        with serving(path) as visitor:
+            visitor.get("/redkeep")
+            wire.flows.clear()
+            waiting = others.submit(Visitor(visitor.url).get, "/redkeep")
+            eventually(waiting.running)
+            assert visitor.get("/healthcheck").text == "OK"
+            assert not waiting.done()
+            assert "The control Redis does not answer" in waiting.result().text
+            wire.flows.set()
+
+
+def test_a_run_that_the_broker_does_not_take_is_recorded_as_failed(install: Install, control: RedisServer) -> None:
+    with RedisServer(control.flavour, users=["app on >pw ~* &* +@all -lpush -rpush"]) as server:
+        path, _ = install(server.url.replace("redis://", "redis://app:pw@"))
+        with serving(path) as visitor:
+            answer = visitor.start("backup main")
+            assert answer.status == 503
+            assert answer.json["error"]["message"].startswith("the broker does not take the run")
+            (run,) = visitor.get("/redkeep/api/runs").json["runs"]
+            assert (run["outcome"], run["error"]["name"]) == ("failed", "control-unreachable")
 
 
 def test_without_the_store_the_page_says_so(install: Install) -> None:

@@ -169,11 +169,11 @@
                 });
             })
             .then(function (told) {
+                renew();  // the next press is another run
                 if (told.error) {
                     say(what + told.error.message + ". " + told.error.hint, true);
                 } else {
                     say(what + "sent.");
-                    renew();
                 }
             })
             .catch(function () {
