@@ -28,7 +28,7 @@ Edges, each speaks to one outside thing
     server/        one Redis or Valkey under care
     discovery/     the Redis servers of this machine
     sample.py      a random sample of a server's keys
-    aof.py         its AOF's files
+    aof.py         the files of a server's AOF
     pace.py        how fast a server may be worked on, by its own answer times
     checker.py     redis-check-rdb
     store/         an S3 bucket or a folder

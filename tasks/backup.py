@@ -34,7 +34,7 @@ from tasks.store import Store, Stored, open_store
 from tasks.stream import age, seal, stages_of
 from tasks.stream.meter import Meter, RdbMeter
 from tasks.stream.shape import owned
-from tasks.stream.source import Snapshot, open_snapshot
+from tasks.stream.source import Snapshot, is_followed, open_snapshot
 from tasks.stream.spool import ahead, spool
 
 __all__ = ["backup"]
@@ -81,7 +81,8 @@ def backup(job: Job, settings: Settings, target: Target) -> None:
         server.check_role(accept_replica=wanted.replica == "accept")
         facts = server.facts()
         _look_at_settings(job, server, target)
-        let_fork(job, server, target, _fork_of(target), settings.control.patience)
+        fork: Fork = "save" if is_followed(wanted.source, target.data_dir) else "sync"
+        let_fork(job, server, target, fork, settings.control.patience)
         with job.phase("fork"):
             opened = open_snapshot(
                 server,
@@ -108,11 +109,6 @@ def backup(job: Job, settings: Settings, target: Target) -> None:
 
 
 # -- before ----------------------------------------------------------------------------------------------
-
-
-def _fork_of(target: Target) -> Fork:
-    """What the server is about to be asked for, as its settings say; `auto` may still have to stream."""
-    return "sync" if target.backup.source == "stream" or target.data_dir is None else "save"
 
 
 def _backup_id(job: Job) -> str:

@@ -5,20 +5,14 @@ from __future__ import annotations
 from tasks.check.finding import Finding, Findings, Level
 from tasks.errors import RedkeepError
 from tasks.settings import Target
-from tasks.stream.source import check_readable
+from tasks.stream.source import check_readable, is_followed
 
 __all__ = ["followed", "source"]
 
 
 def followed(target: Target) -> bool:
     """Whether its saves can be followed from this host."""
-    if target.backup.source == "stream" or target.data_dir is None:
-        return False
-    try:
-        check_readable(target.data_dir)
-    except RedkeepError:
-        return target.backup.source == "follow"
-    return True
+    return is_followed(target.backup.source, target.data_dir)
 
 
 def source(target: Target) -> Findings:

@@ -14,6 +14,8 @@ PAGES = 4
 """Pages that a change copies at the most: its key, value, and their places in two tables."""
 STIR = 0.02
 """The share of its memory that a server copies without being written to."""
+OWN = 2 * 2**20
+"""Bytes that a child copies for its own work."""
 GROWN = 1.5
 """How much larger than the last one a file may have become."""
 SPEED = 100e6
@@ -80,7 +82,7 @@ def _copied(sheet: Sheet, fork: Fork, seconds: float) -> int:
     busier = min(max(sheet.writes / sheet.usual_writes, 1.0), SPIKE) if sheet.usual_writes > 0 else 1.0
     page = HUGE_PAGE if sheet.machine is not None and sheet.machine.huge_pages else PAGE
     changed = max(sheet.writes, sheet.usual_writes) * page * seconds
-    most = min(PAGES * changed + 2 * sheet.input * seconds + STIR * sheet.rss, sheet.rss)
+    most = min(PAGES * changed + 2 * sheet.input * seconds + STIR * sheet.rss + OWN, sheet.rss)
     seen = [_stretched(past, seconds) for past in (sheet.save, sheet.rewrite) if past.seconds >= 0]
     copied = min(max(seen) * busier if seen else changed, most)
     buffered = sheet.input * seconds if fork == "rewrite" and not sheet.multi_part else 0.0

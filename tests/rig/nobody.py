@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 __all__ = ["NOBODY", "as_nobody"]
 
 NOBODY = 65534
+codecs.lookup("utf-16be")  # manifests need it; nobody may not be allowed to read Python's own files
 
 
 @contextmanager

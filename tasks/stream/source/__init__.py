@@ -17,7 +17,7 @@ from tasks.stream.source.follow import follow
 from tasks.stream.source.snapshot import Snapshot
 from tasks.stream.source.sync import sync
 
-__all__ = ["Snapshot", "open_snapshot"]
+__all__ = ["Snapshot", "check_readable", "is_followed", "open_snapshot"]
 
 
 @contextmanager
@@ -62,6 +62,17 @@ def open_snapshot(
             snapshot = stack.enter_context(sync(server, patience, checkpoint))
             snapshot.note = f"streamed, since {error}" if data_dir else ""
         yield snapshot
+
+
+def is_followed(source: str, data_dir: Path | None) -> bool:
+    """Whether :func:`open_snapshot` will try to follow the server's save, as far as can be told before it forks."""
+    if source == "stream" or data_dir is None:
+        return False
+    try:
+        check_readable(data_dir)
+    except DataDirUnreadable:
+        return source == "follow"
+    return True
 
 
 def _readable(data_dir: Path | None) -> Path:
