@@ -107,9 +107,9 @@ def untidy(job: Job, settings: Settings, target: Target, *, identity_files: Sequ
     store = open_store(**settings.store.arguments())
     wish = Wish(str(options.get("match") or ""), bool(options.get("replace")), job.ticket.dry_run)
     segments = archive.find(store, target.name, str(options.get("archive", "latest")))
-    for told in {admit(each, encryption.trusted_signers, allow_unsigned=bool(options.get("allow_unsigned")))
-                 for each in segments}:
-        job.warn(told)
+    unsigned = bool(options.get("allow_unsigned"))
+    for each in segments:
+        job.warn(admit(each, encryption.trusted_signers, allow_unsigned=unsigned))
     identities = identities_of(segments, identity_files or encryption.identity_files)
     job.figures |= {"archive": segments[0].id, "dry_run": wish.dry_run}
 

@@ -9,13 +9,14 @@ Files, in reading order:
     shelf.py     which archives a store holds; a segment fetched and held to its manifest
 """
 
-from tasks.archive.format import LONGEST_KEY, LONGEST_PAYLOAD, Record, framed, records
+from tasks.archive.format import LONGEST_KEY, LONGEST_PAYLOAD, LONGEST_SEGMENT, Record, framed, records
 from tasks.archive.shelf import Archive, archives, fetched, find, stayed_in
 from tasks.archive.ship import Shipper, Shipping
 
 __all__ = [
     "LONGEST_KEY",
     "LONGEST_PAYLOAD",
+    "LONGEST_SEGMENT",
     "Archive",
     "Record",
     "Shipper",

@@ -19,7 +19,7 @@ from typing import Any
 from tasks.errors import ArchiveInvalid
 from tasks.stream.shape import owned
 
-__all__ = ["LONGEST_KEY", "LONGEST_PAYLOAD", "Record", "framed", "records"]
+__all__ = ["LONGEST_KEY", "LONGEST_PAYLOAD", "LONGEST_SEGMENT", "Record", "framed", "records"]
 
 FORMAT, VERSION = "redkeep-tidied", 1
 LONGEST_LINE = 4096
@@ -27,7 +27,9 @@ LONGEST_NAME = 256
 """Characters of a rule's name and of a type that are written down."""
 LONGEST_KEY = 2**20
 LONGEST_PAYLOAD = 64 * 2**20
-"""Bytes of a key and of a payload; a reader refuses more before it sets anything aside for them."""
+LONGEST_SEGMENT = 128 * 2**20
+"""Bytes of a key, of a payload, and of all of them in a segment; a reader refuses more before it sets anything
+aside."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tasks import names
-from tasks.archive.format import Record, records
+from tasks.archive.format import LONGEST_SEGMENT, Record, records
 from tasks.errors import ArchiveInvalid, ArchiveUnknown, ManifestInvalid, ObjectMissing
 from tasks.manifest import TidiedManifest
 from tasks.store import Store
@@ -25,6 +25,8 @@ __all__ = ["Archive", "archives", "fetched", "find", "stayed_in"]
 LATEST = "latest"
 READERS = 4
 """Manifests read at once: a store far away answers each in tens of milliseconds."""
+LONGEST = 2 * LONGEST_SEGMENT
+"""Bytes of a segment's plaintext, its lines included: what it may fill before it is known to be ours."""
 IN_MEMORY = 32 * 2**20
 """Bytes of a segment that wait in memory to be trusted; of one that is longer, the rest waits in a file in TMPDIR that
 has no name."""
@@ -113,6 +115,8 @@ def fetched(
         ArchiveInvalid: it is not what its manifest says.
         IdentityMissing, IdentityMismatch, AgeCorrupt, CompressionCorrupt, ObjectMissing, ...: it cannot be opened.
     """
+    if manifest.plaintext.bytes > LONGEST:
+        raise ArchiveInvalid(f"a segment of {manifest.called} is longer than any", detail=manifest.object.key)
     sealed, plaintext = Meter(on_bytes), Meter()
     chunks = sealed.through(store.get(manifest.object.key))
     chunks = unseal(chunks, manifest.stages, identities)

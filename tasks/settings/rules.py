@@ -149,6 +149,13 @@ class Tidy(Table):
     protect: list[Pattern] = []
     rule: list[Rule] = []
 
+    @field_validator("max_copy")
+    @classmethod
+    def _readable(cls, value: int) -> int:
+        if value > 64 * 2**20:  # archive/format.py, LONGEST_PAYLOAD
+            raise ValueError("max_copy is at most 64MiB, the largest copy that can be brought back")
+        return value
+
     @field_validator("rule")
     @classmethod
     def _names_differ(cls, rules: list[Rule]) -> list[Rule]:

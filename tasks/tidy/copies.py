@@ -25,7 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tasks.archive import LONGEST_KEY, Record, Shipper
+from tasks.archive import LONGEST_KEY, LONGEST_PAYLOAD, LONGEST_SEGMENT, Record, Shipper
 from tasks.errors import RedkeepError
 from tasks.facts import shown
 from tasks.server import Server, Word
@@ -178,11 +178,18 @@ class Copies:
         command = ("EVAL", COPY, len(keys), *keys, *limits, *action, *conditions_of(rule))
         ((time, copied),) = self.ask([command])
         for key, told in zip(keys, copied, strict=False):
-            if isinstance(told, list) and len(key) <= LONGEST_KEY:
-                self._wait(_copy_of(database, key, rule, _seconds(time), told))
+            if not isinstance(told, list):
+                self._spare(rule, key, told.decode())
+            elif not self._fits(key, told[-1]):
+                self._spare(rule, key, "large")
             else:
-                self._spare(rule, key, "large" if isinstance(told, list) else told.decode())
+                self._wait(_copy_of(database, key, rule, _seconds(time), told))
         return len(copied)
+
+    def _fits(self, key: bytes, payload: bytes) -> bool:
+        """Whether a reader would take it back. MEMORY USAGE goes by five elements, and may be far off."""
+        size = self._size + len(key) + len(payload)
+        return len(key) <= LONGEST_KEY and len(payload) <= LONGEST_PAYLOAD and size <= LONGEST_SEGMENT
 
     def _spare(self, rule: Rule, key: bytes, why: str) -> None:
         self._count(rule, changed=int(why == "changed"), too_large=int(why == "large"))

@@ -299,6 +299,23 @@ def test_no_write_is_lost_whenever_it_comes(redis_server: RedisServer, store: St
     assert found == counted_up
 
 
+def test_a_copy_that_no_reader_would_take_back_is_not_made(
+    any_redis: RedisServer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MEMORY USAGE goes by five elements, and here it is far off."""
+    client = any_redis.client()
+    client.hset("old:h", mapping={f"f{at}": "x" for at in range(600)})
+    client.hset("old:h", mapping={f"g{at}": os.urandom(5000) for at in range(40)})
+    client.set("old:" + "k" * 2000, 1)
+    monkeypatch.setattr(copies_module, "LONGEST_PAYLOAD", 100_000)
+    monkeypatch.setattr(copies_module, "LONGEST_KEY", 1000)
+    assert tidied(any_redis, store) == Taken(too_large=2)
+    monkeypatch.setattr(copies_module, "LONGEST_PAYLOAD", 10**9)
+    monkeypatch.setattr(copies_module, "LONGEST_SEGMENT", 100_000)
+    assert tidied(any_redis, store) == Taken(too_large=2)
+    assert client.dbsize() == 2
+
+
 # -- nothing goes that is not in the archive ---------------------------------------------------------------------------
 
 

@@ -92,6 +92,7 @@ REFUSED = [
     ('{ expire_in = "14d" }', '"drop"', 'an action is "delete" or a table'),
     ('preset = "celery"', 'preset = "celery"\nmatch = "x"', "a preset brings its own conditions and action"),
     ('preset = "celery"', 'preset = "rq"', "input should be 'celery'"),
+    ("max_share = 0.25", 'max_copy = "1GiB"', "tidy.max_copy: max_copy is at most 64MiB"),
     ('"feed:*"', '"feed:[a"', "[[tidy.rule]] feeds: match: a glob has a [ without its ]"),
     ('["config:*"]', '["config\\\\"]', "a glob ends in a backslash"),
     ('name = "feeds"', 'name = "samples"', "tidy.rule: two rules are called 'samples'"),

@@ -92,6 +92,12 @@ def test_a_line_without_an_end_is_not_read_for_ever() -> None:
         list(records(endless()))
 
 
+def test_the_longest_names_fit_into_a_line() -> None:
+    record = Record(2**31, b"k", b"p" * 10, 2**63 - 1, "t" * 300, "\U0001f600" * 300)
+    (found,) = records(iter([written([record])]))
+    assert (found.type, found.rule) == ("t" * 256, "\U0001f600" * 256)
+
+
 def test_the_source_is_closed_however_it_ends() -> None:
     closed = []
 
