@@ -1,7 +1,7 @@
 """Everything at once on this machine: a Redis with a site's data, an S3 server, worker, beat, Flower.
 
-The story it tells: beat's schedule fires a backup, another is started by hand, Flower knows both, and the file comes
-back into a third Redis with every key.
+The story it tells: beat's schedule fires a backup, another is started by hand, Flower knows both, the file comes back
+into a third Redis with every key, and tidy makes the next one smaller.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ import redis
 from tasks.beginning import Beginning, begin
 from tasks.demo.lifelike import fill
 from tasks.demo.machine import BUCKET, REDKEEP, Machine, free_port
+from tasks.demo.tidied import RULES, tidied
 from tasks.errors import DemoFailed
 
 __all__ = ["demo"]
@@ -68,6 +69,7 @@ def demo(say: Say, *, stay: bool, megabytes: int = MEGABYTES) -> None:
         by_hand = _by_hand(place, say)
         _seen_in_flower(place, say, {scheduled["id"], by_hand["id"]})
         _brought_back(place, say, by_hand)
+        _tidied(place, say, by_hand)
         if stay:
             _stay(place, say)
 
@@ -128,7 +130,7 @@ def _settle(files: Beginning) -> None:
         if old not in text:
             raise DemoFailed(f"the settings have no line {old!r} to change")
         text = text.replace(old, new, 1)
-    files.settings.write_text(text)
+    files.settings.write_text(text + RULES)
 
 
 # -- the story -------------------------------------------------------------------------------------------
@@ -231,6 +233,15 @@ def _with_stock_tools(place: Place, say: Say, stored: Path, sha256: str) -> None
         say("without redkeep, by stock tools", f"{command}\n(done: sha256 {sha256[:16]}... is the manifest's)")
     else:
         say("without redkeep, by stock tools", f"{command}\n(age and zstd are not both installed here)")
+
+
+def _tidied(place: Place, say: Say, before: dict[str, Any]) -> None:
+    """Remove what the rules find, and back up what is left."""
+    told = tidied(TARGET, _redkeep)
+    after = _redkeep("run", "backup", TARGET, "--json")["figures"]
+    if after["keys"] >= before["figures"]["keys"]:
+        raise DemoFailed(f"after tidy there are {after['keys']} keys, and there were {before['figures']['keys']}")
+    say("tidy made the next backup smaller", f"{told}\n{_told(before['figures'])}; now {_told(after)}")
 
 
 def _stay(place: Place, say: Say) -> None:
