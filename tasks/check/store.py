@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pwd
 import shlex
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tasks import names
@@ -15,11 +17,14 @@ from tasks.check.finding import Finding, Findings
 from tasks.errors import ObjectMissing, StoreUnusable
 from tasks.settings import Settings
 from tasks.store import Store, Traits, open_store
+from tasks.words import size
 
 __all__ = ["store"]
 
 WHAT = "store"
 BODY = b"redkeep"
+SPARE = 0.1
+"""Share of a folder's disk that should be free."""
 
 
 def utc_now() -> datetime:
@@ -53,17 +58,17 @@ def store(settings: Settings, now: Callable[[], datetime] = utc_now) -> Findings
     traits = opened.traits(probe)
     yield Finding(WHAT, "ok", f"{opened.url} writes, reads, lists and deletes; {_told(traits)}")
     yield from _exclusive(opened, probe)
+    yield from _room(settings)
     yield from _lock(settings, traits)
     yield from clock(WHAT, "the store's", apart(found.modified, asked))
 
 
 def _make_folder(settings: Settings) -> str:
     """The command, where it is only a folder that is missing."""
-    parts = urlsplit(settings.store.url)
-    if parts.scheme != "file":
+    folder = _folder(settings)
+    if folder is None:
         return ""
-    folder = shlex.quote(unquote(parts.path))
-    return f"Make the folder, or mount its disk: install -d -m 0700 -o {_user()} {folder}"
+    return f"Make the folder, or mount its disk: install -d -m 0700 -o {_user()} {shlex.quote(str(folder))}"
 
 
 def _user() -> str:
@@ -92,6 +97,26 @@ def _exclusive(opened: Store, probe: str) -> Findings:
     else:
         remedy = "Slots and unique keys still keep runs apart; a server with If-None-Match keeps two hosts apart too."
         yield Finding(WHAT, "warn", "it replaced an object that was there", remedy)
+
+
+def _room(settings: Settings) -> Findings:
+    """Of a folder's disk; a bucket has no end that it would tell."""
+    folder = _folder(settings)
+    if folder is None:
+        return
+    disk = shutil.disk_usage(folder)
+    told = f"{size(disk.free)} of {size(disk.total)} are free there"
+    if disk.free < disk.total * SPARE:
+        yield Finding(
+            WHAT, "warn", told, "Make room, or keep fewer backups ([target.backup] keep): a full disk ends them."
+        )
+    else:
+        yield Finding(WHAT, "ok", told)
+
+
+def _folder(settings: Settings) -> Path | None:
+    parts = urlsplit(settings.store.url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
 def _lock(settings: Settings, traits: Traits) -> Findings:

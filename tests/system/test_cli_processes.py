@@ -66,7 +66,9 @@ def test_nothing_in_the_current_folder_is_taken_for_ours(keep: Keep, hostile: Pa
         worker.until("ready.")
         beat.until("beat: Starting...")
         assert redkeep("run", "backup", "main", config=config, cwd=hostile).code == 0
-        assert "beat is alive" in redkeep("check", config=config, cwd=hostile).out
+        checked = redkeep("check", config=config, cwd=hostile).out
+        assert "beat is alive" in checked
+        assert "all 2 were started with these settings" in checked
         assert eventually(lambda: status(f"http://127.0.0.1:{port.number}/") == 200)
         assert not [each.log for each in (worker, beat, flower) if "somebody else" in each.log]
     port.release()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import getpass
 import os
+import subprocess
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -116,3 +118,27 @@ class Website(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments: object) -> None:
         """Quiet."""
+
+
+def test_a_folder_whose_disk_is_nearly_full_is_warned_of(installed: Installation, small_folder: Path) -> None:
+    settings = installed()
+    address = settings.store.url
+    settings = installed((address, small_folder.as_uri()))
+    told = [each for each in found(settings) if each.what == "store" and "are free there" in each.told]
+    assert [each.level for each in told] == ["ok"]
+    (small_folder / "other").write_bytes(bytes(7_700_000))
+    warned = rows(settings, "warn")["store"]
+    assert warned.told.endswith("KiB of 8.0 MiB are free there")
+    assert "Make room" in warned.remedy
+
+
+@pytest.fixture
+def small_folder(tmp_path: Path) -> Iterator[Path]:
+    """On a disk of 8 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small disk needs root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
