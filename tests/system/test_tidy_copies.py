@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 import uuid
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from rig import s3
 from rig.commands import here
 from rig.every_type import fill, values
 from rig.keep import Attempt, Keep, eventually
@@ -25,7 +27,7 @@ from tasks.names import new_nonce
 from tasks.pace import Pace
 from tasks.server import Server
 from tasks.store import open_store
-from tasks.tidy import tidy
+from tasks.tidy import copies, tidy
 from tasks.tidy.copies import Copies
 from tasks.tidy.look import START
 from tasks.tidy.policy import Action, Policy, Rule
@@ -95,6 +97,34 @@ def test_a_run_that_finds_nothing_archives_nothing_nor_does_a_dry_one(any_redis:
     assert "archive" not in ours.verb("tidy", dry_run=True).record.get("figures")
     assert archive.archives(ours.store, "main") == {}
     assert any_redis.client().dbsize() == 1
+
+
+def test_an_s3_bucket_takes_the_copies_as_well(
+    any_redis: RedisServer, keep: MakeKeep, bucket: str, moto: s3.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = any_redis.client()
+    names = [f"old:{at}" for at in range(12_000)]
+    client.mset({name: os.urandom(1000) for name in names})
+    before = client.mget(names)
+    ours = keep(any_redis, proving=True, tidy=COPIED, store_url=bucket, endpoint_url=moto.endpoint_url)
+    assert ours.attempt().state == "succeeded"
+    monkeypatch.setattr(copies, "SEGMENT_BYTES", 8 * 2**20)
+    figures = ours.verb("tidy").record.get("figures")
+    assert (figures["segments"], figures["archived_keys"], client.dbsize()) == (2, 12_000, 0)
+    assert [each.object.parts for each in archive.find(ours.store, "main", "latest")] == [2, 1]
+    assert untidied(ours, "latest")["figures"]["restored"] == 12_000
+    assert client.mget(names) == before
+
+
+def test_retention_removes_copies_when_their_time_is_over_and_no_backup(any_redis: RedisServer, keep: MakeKeep) -> None:
+    any_redis.client().mset({f"old:{at}": at for at in range(5)})
+    ours = installed(keep, any_redis, COPIED.replace("max_share", 'copies_for = "10ms"\nmax_share'))
+    ours.verb("tidy")
+    assert ours.verb("retention", dry_run=True).record.get("figures")["copies"] == 1
+    assert list(archive.archives(ours.store, "main"))
+    assert ours.verb("retention").record.get("figures")["copies"] == 1
+    assert [key for key in ours.left() if "tidied" in key] == []
+    assert len(ours.manifests()) == 1
 
 
 def test_what_is_too_large_for_a_copy_stays_and_is_told_of(any_redis: RedisServer, keep: MakeKeep) -> None:
@@ -173,9 +203,9 @@ def sweeping(ours: Server, beside: Server, store_url: str) -> Sweep:
         target="main", archive_id="20261123T113700Z-1a2b3c4d", task_id="1a2b3c4d", nonce=new_nonce(), slot=None,
         fence=lambda: 1, server=ours.facts(), compression="none", recipients=(), signing_key=None, prove=lambda: None,
     )
-    pace = Pace(beside, max_latency=math.inf, until=math.inf, must_end=lambda: copies.waiting)
-    copies = Copies(ours, Shipper(open_store(store_url), shipping), 2**20, lambda commands: pace.ask(ours, commands))
-    return Sweep(ours, pace, Policy((), (rule,)), time.time(), False, math.inf, lambda met: None, copies)
+    pace = Pace(beside, max_latency=math.inf, until=math.inf, must_end=lambda: taken.waiting)
+    taken = Copies(ours, Shipper(open_store(store_url), shipping), 2**20, lambda commands: pace.ask(ours, commands))
+    return Sweep(ours, pace, Policy((), (rule,)), time.time(), False, math.inf, lambda met: None, taken)
 
 
 def test_when_its_time_is_over_what_was_copied_is_still_shipped_and_removed(
