@@ -80,8 +80,8 @@ def _watch(figures: Figures) -> Iterator[str]:
 def _tidy(figures: Figures) -> Iterator[str]:
     dry, share = figures["dry_run"], figures["share"]["value"]
     ended = {"through": "", "gave way": "; it gave way to a run that waited", "out of time": "; its time was over"}
-    yield f"{figures['met']:,} of {figures['keys']:,} keys looked at{ended[figures['ended']]}"
-    yield f"estimated beforehand: {share:.1%} of the keys to go"
+    end = ended.get(figures["ended"], "")
+    yield f"{figures['keys']:,} keys, about {share:.1%} of them to go as a sample beforehand had it{end}"
     for told in figures["rules"]:
         done = told["matched"] if dry else told.get("removed", told.get("trimmed", 0))
         what = {"delete": "removed", "expire_in": "given an expiry"}.get(told["action"], "trimmed")

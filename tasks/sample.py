@@ -142,7 +142,8 @@ def look(
     Two writes at most; `Server.touchless` is the caller's to say. A fact that this server does not keep stays None:
     idle under an LFU policy, freq under any other.
     """
-    asked = [fact for fact in COMMANDS if fact in needs or fact == "type"]
+    wanted = {"type", *needs, *({"owners"} if "idle" in needs else ())}
+    asked = [fact for fact in COMMANDS if fact in wanted]
     commands = [COMMANDS[fact](key) for key in keys for fact in asked]
     told = iter(_told(server, commands))
     found = [_facts(database, key, {fact: next(told) for fact in asked}) for key in keys]
@@ -163,6 +164,7 @@ def _told(server: Server, commands: Sequence[Sequence[Word]]) -> Iterator[Any]:
 # Idle and freq first: what comes after may make the key young.
 COMMANDS: dict[str, Callable[[bytes], tuple[Word, ...]]] = {
     "idle": lambda key: ("OBJECT", "IDLETIME", key),
+    "owners": lambda key: ("OBJECT", "REFCOUNT", key),
     "freq": lambda key: ("OBJECT", "FREQ", key),
     "type": lambda key: ("TYPE", key),
     "ttl": lambda key: ("PTTL", key),
@@ -174,6 +176,8 @@ def _facts(database: int, key: bytes, told: dict[str, Any]) -> KeyFacts | None:
     kind, left = told["type"].decode(), told.pop("ttl", None)
     if kind == "none" or left == -2:
         return None
+    if (told.pop("owners", None) or 1) > 1:  # one object for all keys with this small number, before 8.2: not its own
+        told["idle"] = None
     ttl = left if left is None else NEVER if left == -1 else left / 1000
     return KeyFacts(database, key, **(told | {"type": kind, "ttl": ttl}))
 

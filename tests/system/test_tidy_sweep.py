@@ -23,7 +23,7 @@ from tasks.server import Server
 from tasks.settings.rules import Rule as Written
 from tasks.settings.rules import Tidy
 from tasks.tidy.policy import Policy, choose, compile_policy
-from tasks.tidy.safety import time_of
+from tasks.tidy.safety import estimate, time_of
 from tasks.tidy.sweep import Place, Sweep
 
 HOUR = 3600
@@ -159,8 +159,14 @@ def test_a_small_number_that_many_keys_share_tells_no_idle_time(redis_server: Re
     client.set("fresh", 1)
     client.set("old", 1)
     aged(client, ["old"], 5 * HOUR)
-    swept(redis_server, policy({"match": "*", "i_mean_it": True, "idle": "4h"}))
+    rules = policy({"match": "*", "i_mean_it": True, "idle": "4h"})
+    sweep = swept(redis_server, rules)
     assert b"fresh" in left(redis_server)
+    client.set("old", 1)
+    aged(client, ["old"], 5 * HOUR)
+    with Server(redis_server.url) as ours:
+        _, share = estimate(ours, rules, time_of(ours), lambda: None)
+    assert share.value * 2 == sweep.tallies["rule 1"].done, "the estimate knows it, too"
 
 
 def test_a_user_with_the_rights_that_the_documentation_lists_can_do_all_of_it(redis_server: RedisServer) -> None:
