@@ -25,7 +25,7 @@ from tasks.errors import BucketMissing
 from tasks.records import Records
 from tasks.settings import load
 
-SECONDS = 3.0
+SECONDS = 5.0
 """What a backup takes here: long enough to see its bar move."""
 USER, _, PASSWORD = LOGIN.partition(":")
 EVIL = '<img src=x onerror="window.stolen = 1">'
@@ -129,6 +129,7 @@ def test_a_backup_started_by_the_button_is_seen_at_work_and_then_in_the_table_an
 ) -> None:
     page = open_page("/workers")
     page.get_by_role("link", name="Redkeep").click()
+    page.locator(".rk-scripted").wait_for()  # before that the button works too, and leads to the run's page
     main = card(page, "main")
     main.get_by_role("button", name="Back up").click()
     page.get_by_role("status").filter(has_text="Back up: sent.").wait_for()
