@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig.commands import ROOT, here, in_terminal
+from rig.commands import here, in_terminal
 from rig.installations import settings_text
+from rig.page import RULES, granted_by, without
 from rig.redis_servers import RedisServer
 
-from tasks.errors import UnknownTarget
+from tasks.errors import ServerDenied, UnknownTarget
 
 
 @pytest.fixture
@@ -135,8 +136,7 @@ def test_a_target_that_is_not_there_is_refused(config: Path) -> None:
 
 
 def test_the_rights_on_the_permissions_page_are_enough(redis_server: RedisServer, tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "permissions.md").read_text()
-    (rule,) = re.findall(r"```acl memory\nACL SETUSER looker (.*)\n```", page)
+    rule = RULES["memory"]
     if redis_server.flavour in ("redis6", "redis7"):
         rule = rule.replace(" +client|no-touch", "")
     redis_server.client().execute_command("ACL", "SETUSER", "looker", ">secret", *rule.split())
@@ -146,3 +146,20 @@ def test_the_rights_on_the_permissions_page_are_enough(redis_server: RedisServer
     path.write_text(settings_text("redis://127.0.0.1:1", targets={"main": {"url": url}}))
     for samples in (10, 10_000):
         assert here("memory", "main", "--samples", samples, config=path).code == 0
+
+
+SELDOM = {"+client|no-touch", "+randomkey", "+time", "+llen", "+hlen", "+scard", "+zcard", "+xlen"}
+"""What it goes without, or needs only among many keys or where rules of tidy ask for it."""
+
+
+@pytest.mark.parametrize("missing", [word for word in granted_by(RULES["memory"]) if word not in SELDOM])
+def test_without_one_of_the_rights_it_fails_and_names_it(any_redis: RedisServer, tmp_path: Path, missing: str) -> None:
+    fill(any_redis)
+    words = [word for word in without(RULES["memory"], missing).split() if word != "+client|no-touch"]
+    any_redis.client().execute_command("ACL", "SETUSER", "looker", ">secret", *words)
+    path = tmp_path / "redkeep.toml"
+    url = f"redis://looker:secret@127.0.0.1:{any_redis.port}"
+    path.write_text(settings_text("redis://127.0.0.1:1", targets={"main": {"url": url}}))
+    error = here("memory", "main", "--json", config=path).json["error"]
+    assert error["code"] == ServerDenied.code
+    assert f"ACL SETUSER looker {missing}" in error["hint"]

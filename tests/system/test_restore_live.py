@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import random
-import re
 import signal
 import socket
 import subprocess
@@ -18,7 +17,8 @@ from typing import Any
 
 import pytest
 import redis
-from rig.keep import ROOT, Keep, eventually
+from rig.keep import Keep, eventually
+from rig.page import RULES, granted_by, without
 from rig.redis_servers import RedisServer, binary, why_missing
 from rig.restores import Shelf, every_type, slow_to_load, started_in
 from rig.wire import Wire
@@ -182,12 +182,19 @@ def test_the_commands_that_are_printed_before_free_a_server_that_was_left(shelf:
 def test_the_rights_that_the_document_names_are_enough(
     redis_flavour: str, shelf: Shelf, target: RedisServer
 ) -> None:
-    page = (ROOT / "docs" / "permissions.md").read_text()
-    (rule,) = re.findall(r"```acl restore\nACL SETUSER restorer (.*)\n```", page)
-    rule = rule.replace(" +function|dump", "") if redis_flavour == "redis6" else rule
+    rule = without(RULES["restore"], "+function|dump") if redis_flavour == "redis6" else RULES["restore"]
     target.client().execute_command("ACL", "SETUSER", "restorer", *rule.split(), ">secret")
     restore(shelf, f"redis://restorer:secret@127.0.0.1:{target.port}")
     assert target.digest() == shelf.digest
+
+
+@pytest.mark.parametrize("missing", granted_by(RULES["restore"]))
+def test_without_any_one_of_the_rights_it_fails_and_names_it(one: Shelf, any_redis: RedisServer, missing: str) -> None:
+    words = without(RULES["restore"], missing).split()
+    any_redis.client().execute_command("ACL", "SETUSER", "restorer", *words, ">secret")
+    with pytest.raises(RedkeepError) as raised:
+        restore(one, f"redis://restorer:secret@127.0.0.1:{any_redis.port}")
+    assert f"ACL SETUSER restorer {missing}" in raised.value.hint
 
 
 # -- checks, before anything is changed -----------------------------------------------------------------

@@ -14,6 +14,7 @@ import pytest
 from rig.archived import archived
 from rig.commands import REDKEEP, ROOT, Done, environment, here, in_terminal, run
 from rig.keep import Keep
+from rig.page import RULES, granted_by, without
 from rig.redis_servers import RedisServer
 
 from tasks import archive, errors
@@ -187,12 +188,21 @@ def test_a_server_that_cannot_take_keys_now_ends_it(ours: Keep, any_redis: Redis
 
 
 def test_the_rights_on_the_permissions_page_are_enough(ours: Keep, any_redis: RedisServer) -> None:
-    page = (ROOT / "docs" / "permissions.md").read_text()
-    (rule,) = re.findall(r"```acl untidy\nACL SETUSER bringer (.*)\n```", page)
+    rule = RULES["untidy"]
     any_redis.client().execute_command("ACL", "SETUSER", "bringer", ">secret", *rule.split())
     url = f"redis://bringer:secret@127.0.0.1:{any_redis.port}"
     for more in (["--dry-run"], ["--yes"], ["--yes", "--replace"]):
         assert untidy(ours, RUN, "main", "--to-redis", url, "--json", *more).json["restored"] == 5
+
+
+@pytest.mark.parametrize("missing", granted_by(RULES["untidy"]))
+def test_without_any_one_of_the_rights_it_fails_and_names_it(ours: Keep, any_redis: RedisServer, missing: str) -> None:
+    words = without(RULES["untidy"], missing).split()
+    any_redis.client().execute_command("ACL", "SETUSER", "bringer", ">secret", *words)
+    url = f"redis://bringer:secret@127.0.0.1:{any_redis.port}"
+    how = "--dry-run" if missing == "+exists" else "--yes"  # which alone looks before it would write
+    error = untidy(ours, RUN, "main", "--to-redis", url, "--json", how).json["error"]
+    assert (error["code"], error["hint"]) == (errors.ServerDenied.code, f"Grant it: ACL SETUSER bringer {missing}")
 
 
 def test_the_way_back_without_redkeep_is_as_the_page_says(ours: Keep, any_redis: RedisServer) -> None:
