@@ -17,13 +17,14 @@ MEGABYTES = int(os.environ.get("REENACT_MB", "400"))
 SECONDS = int(os.environ.get("REENACT_SECONDS", "180"))
 
 
-def act(name: str, way: ModuleType) -> tuple[Act, Stage]:
+def act(name: str, way: ModuleType) -> tuple[Act, Stage, str]:
     """Set the stage, let that way begin, and watch it."""
     with stage(MEGABYTES) as set_:
         way.begin(set_)
-        return watch(name, set_, way.shipped, SECONDS), set_
+        seen = watch(name, set_, way.shipped, SECONDS)
+        return seen, set_, way.told()
 
 
 if __name__ == "__main__":
-    (first, _), (second, set_) = act("the old way", old), act("redkeep", ours)
-    print(report([first, second], MEGABYTES, set_.limit, set_.bound))
+    (first, _, _), (second, set_, told) = act("the old way", old), act("redkeep", ours)
+    print(report([first, second], MEGABYTES, set_.limit, set_.bound, told))

@@ -7,7 +7,7 @@ from tests.bench.reenact.stage import Stage
 from tests.bench.reenact.watching import Backup
 from tests.bench.tools import environment
 
-__all__ = ["begin", "shipped"]
+__all__ = ["begin", "shipped", "told"]
 
 CRON = """
 while :; do
@@ -37,3 +37,8 @@ def shipped(stage: Stage) -> list[Backup]:
     log = (stage.machine.folder / "logs" / "cron.log").read_text()
     words = [line.split() for line in log.splitlines() if line.startswith("shipped ")]
     return [Backup(float(forked), int(size)) for _, forked, size in words]
+
+
+def told() -> str:
+    """It keeps no record of what it did."""
+    return ""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from datetime import datetime
+from typing import Any
 
 from tasks.beginning import begin as write_settings
 from tasks.demo.machine import BUCKET
+from tasks.records import FINAL
 from tests.bench.bed import redkeep
 from tests.bench.reenact.stage import Stage
 from tests.bench.reenact.watching import Backup
 
-__all__ = ["OBJECTIVE", "begin", "shipped"]
+__all__ = ["OBJECTIVE", "begin", "shipped", "told"]
 
 OBJECTIVE = 120
 """Seconds: `max_age`, twice the time between two backups, as it is by default."""
@@ -73,3 +76,17 @@ def shipped(stage: Stage) -> list[Backup]:
         committed = datetime.fromisoformat(manifest["created"]).timestamp()
         backups.append(Backup(committed - manifest["source"]["seconds"], manifest["object"]["bytes"]))
     return sorted(backups)
+
+
+def told() -> str:
+    """What its own history says of its runs: how each task ended, how often, and why where that was not well."""
+    ends = Counter(
+        f"{run['task'].removeprefix('tasks.')} {run['outcome']}{_why(run)}"
+        for run in redkeep("history", "main", "--json")
+        if run["outcome"] in FINAL
+    )
+    return "; ".join(f"{count} {end}" for end, count in sorted(ends.items(), key=lambda each: each[0]))
+
+
+def _why(run: dict[str, Any]) -> str:
+    return f" ({run['error']['message']})" if run.get("error") else ""

@@ -43,8 +43,8 @@ minute and an AOF rewrite every three minutes, by beat and worker. An hour takes
 """
 
 
-def report(acts: Sequence[Act], megabytes: int, limit: int, bound: Bound) -> str:
-    """Write both, and give the text."""
+def report(acts: Sequence[Act], megabytes: int, limit: int, bound: Bound, history: str) -> str:
+    """Write both, and give the text. ``history``: what redkeep says of its own runs."""
     machine = f"everything of it within {limit / 1e6:.0f} MB, page cache included, no swap."
     if bound.why_not:
         machine = f"not bounded: {bound.why_not}."
@@ -53,7 +53,18 @@ def report(acts: Sequence[Act], megabytes: int, limit: int, bound: Bound) -> str
     )
     table = Table(("", *(act.name for act in acts)), [(name, *map(of, acts)) for name, of in ROWS])
     told = [*versions(*filter(None, map(located, ("redis-server", "age", "rclone", "gzip")))), where()]
-    text = "\n".join([words, str(table), "", _verdict(*acts), "", f"Measured: {'; '.join(reversed(told))}.", ""])
+    text = "\n".join(
+        [
+            words,
+            str(table),
+            "",
+            _verdict(*acts),
+            f"- redkeep's own history: {history}",
+            "",
+            f"Measured: {'; '.join(reversed(told))}.",
+            "",
+        ]
+    )
     (DOCS / "images").mkdir(exist_ok=True)
     (DOCS / "reenactment.md").write_text(text)
     picture = chart(acts, OBJECTIVE, 0 if bound.why_not else limit)
