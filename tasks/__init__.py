@@ -42,7 +42,7 @@ The frame around every verb
 
 Verbs
     rewrite.py     guard, BGREWRITEAOF, followed and proven
-    backup.py      snapshot -> seal -> store -> manifest
+    backup/        snapshot -> seal -> store -> manifest
     restore/       manifest -> fetch -> unseal -> verify -> promote
     verify.py      the same way down, nothing promoted; its verdict is kept
     drill/         a snapshot brought back into a throwaway server, and judged

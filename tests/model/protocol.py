@@ -1,7 +1,7 @@
 """The protocol of record, slot, lease and manifest as a small machine, for a search through every order of its steps.
 
 One slot, two messages for it (two beats), and attempts that carry them. A step is one exchange with the control Redis
-or the store, just as tasks/job/frame.py, tasks/slot.py, tasks/lease.py, tasks/records/scripts.py and tasks/backup.py
+or the store, as tasks/job/frame.py, tasks/slot.py, tasks/lease.py, tasks/records/scripts.py and tasks/backup/place.py
 make it; between any two steps of an attempt, anything may happen: other attempts' steps, its own death, its message's
 second delivery, the end of each of its keys' time to live. A pause is any of these while it takes no step.
 

@@ -2,27 +2,22 @@
 
 Until the manifest stands there is no backup. Whatever ends the run before that (the server, the store, a lost
 lease, a signal) leaves no manifest, no object and no unfinished upload; and what a killed worker could not take
-away, the next attempt of the same run does.
+away, the next attempt of the same run does: see ``place.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from tasks import names
+from tasks.backup.place import Place, end_uploads
 from tasks.enforce import disagreements
-from tasks.errors import (
-    ManifestInvalid,
-    ManifestTooNew,
-    ObjectExists,
-    RedkeepError,
-    ServerDenied,
-    SlotCommitted,
-)
+from tasks.errors import ServerDenied
 from tasks.gate import let_fork
 from tasks.guard import Fork
 from tasks.job import Job
@@ -63,49 +58,17 @@ def backup(job: Job, settings: Settings, target: Target) -> None:
     """
     signing_key = signing_key_in(settings.encryption.signing_key_file)
     recipients = [age.check_recipient(key) for key in settings.encryption.recipient_keys]
-    wanted = target.backup
-    stages = stages_of(wanted.compression, recipients)
+    stages = stages_of(target.backup.compression, recipients)
     store = open_store(**settings.store.arguments())
-    backup_id = _backup_id(job)
+    place = Place(store, target.name, _backup_id(job))
 
-    _end_uploads(store, job.leftover)  # of an attempt that was killed: they cost room
-    try:
-        standing = _standing(store, target.name, backup_id, job)
-    except SlotCommitted:
-        _clear_leftover(job, store, target.name, backup_id)
-        raise
-    if standing is not None:
-        _clear_leftover(job, store, target.name, backup_id)
-        return _report(job, standing)
-    with Server(target.url.get_secret_value()) as server, ExitStack() as stack:
-        server.check_role(accept_replica=wanted.replica == "accept")
-        facts = server.facts()
-        _look_at_settings(job, server, target)
-        fork: Fork = "save" if is_followed(wanted.source, target.data_dir) else "sync"
-        let_fork(job, server, target, fork, settings.control.patience)
-        with job.phase("fork"):
-            opened = open_snapshot(
-                server,
-                source=wanted.source,
-                data_dir=target.data_dir,
-                server_compression=wanted.server_compression,
-                patience=settings.control.patience,
-                checkpoint=job.checkpoint,
-            )
-            snapshot = stack.enter_context(opened)
-        job.warn(snapshot.note)
-        key = names.snapshot_key(target.name, backup_id, job.nonce, stages)
-        with _taken_back_on_failure(job, store, key, target.name, backup_id):
-            shipment = _ship(job, snapshot, store, key, wanted.compression, recipients)
-            stack.close()  # the server is let go before the commit, which may take its time
-            manifest = _manifest(job, target, backup_id, facts, snapshot, shipment, stages, recipients)
-            with job.phase("commit"):
-                job.prove()
-                manifest = _commit(store, manifest.signed(signing_key), job)
-        if shipment.stored.parts > 1:
-            _sweep_uploads(job, store, key)
-    _clear_leftover(job, store, target.name, backup_id)
-    return _report(job, manifest)
+    end_uploads(store, job.leftover)  # of an attempt that was killed: they cost room
+    with place.leftover_cleared(job):
+        manifest = place.standing(job)
+        if manifest is None:
+            with Server(target.url.get_secret_value()) as server:
+                manifest = _taken(job, settings, target, place, server, stages, recipients, signing_key)
+    _report(job, manifest)
 
 
 # -- before ----------------------------------------------------------------------------------------------
@@ -117,21 +80,6 @@ def _backup_id(job: Job) -> str:
     if job.ticket.slot:
         return names.slot_id(job.ticket.slot)
     return names.manual_id(job.created, names.run8(job.ticket.run_id))
-
-
-def _standing(store: Store, target: str, backup_id: str, job: Job) -> Manifest | None:
-    """The manifest of that id, where an earlier attempt of this very run wrote it and died before it could say so.
-
-    Raises:
-        SlotCommitted: another run wrote it.
-    """
-    key = names.manifest_key(target, backup_id)
-    if store.head(key) is None:
-        return None
-    manifest = Manifest.read(store.read(key))
-    if manifest.task_id != job.ticket.run_id:
-        raise SlotCommitted(f"backup {backup_id} of {target} was committed by run {manifest.task_id}")
-    return manifest
 
 
 def _look_at_settings(job: Job, server: Server, target: Target) -> None:
@@ -148,6 +96,47 @@ def _look_at_settings(job: Job, server: Server, target: Target) -> None:
 
 
 # -- the way ---------------------------------------------------------------------------------------------
+
+
+def _taken(
+    job: Job,
+    settings: Settings,
+    target: Target,
+    place: Place,
+    server: Server,
+    stages: tuple[str, ...],
+    recipients: list[str],
+    signing_key: Ed25519PrivateKey | None,
+) -> Manifest:
+    wanted = target.backup
+    server.check_role(accept_replica=wanted.replica == "accept")
+    facts = server.facts()
+    _look_at_settings(job, server, target)
+    fork: Fork = "save" if is_followed(wanted.source, target.data_dir) else "sync"
+    let_fork(job, server, target, fork, settings.control.patience)
+    with ExitStack() as stack:
+        with job.phase("fork"):
+            opened = open_snapshot(
+                server,
+                source=wanted.source,
+                data_dir=target.data_dir,
+                server_compression=wanted.server_compression,
+                patience=settings.control.patience,
+                checkpoint=job.checkpoint,
+            )
+            snapshot = stack.enter_context(opened)
+        job.warn(snapshot.note)
+        key = names.snapshot_key(target.name, place.id, job.nonce, stages)
+        with place.taken_back_on_failure(job, key):
+            shipment = _ship(job, snapshot, place.store, key, wanted.compression, recipients)
+            stack.close()  # the server is let go before the commit, which may take its time
+            manifest = _manifest(job, place, facts, snapshot, shipment, stages, recipients)
+            with job.phase("commit"):
+                job.prove()
+                manifest = place.commit(job, manifest.signed(signing_key))
+        if shipment.stored.parts > 1:
+            place.sweep_uploads(job, key)
+    return manifest
 
 
 def _ship(job: Job, snapshot: Snapshot, store: Store, key: str, compression: str, recipients: list[str]) -> Shipment:
@@ -182,8 +171,7 @@ def _ship(job: Job, snapshot: Snapshot, store: Store, key: str, compression: str
 
 def _manifest(
     job: Job,
-    target: Target,
-    backup_id: str,
+    place: Place,
     facts: ServerFacts,
     snapshot: Snapshot,
     shipment: Shipment,
@@ -194,8 +182,8 @@ def _manifest(
     if snapshot.checksum_off:
         job.warn("the server writes no checksum into its RDB (rdbchecksum no)")
     return Manifest(
-        id=backup_id,
-        target=target.name,
+        id=place.id,
+        target=place.target,
         slot=job.ticket.slot,
         created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         task_id=job.ticket.run_id,
@@ -222,78 +210,6 @@ def _manifest(
         recipients=tuple(recipients),
         redkeep_version=version("redkeep"),
     )
-
-
-def _commit(store: Store, manifest: Manifest, job: Job) -> Manifest:
-    """Write the manifest, if there is none of that id; else see whose it is."""
-    try:
-        store.put_once(names.manifest_key(manifest.target, manifest.id), manifest.body())
-    except ObjectExists:
-        standing = _standing(store, manifest.target, manifest.id, job)
-        if standing is None:
-            raise
-        store.delete(manifest.object.key)
-        return standing
-    return manifest
-
-
-# -- the way back ----------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _taken_back_on_failure(job: Job, store: Store, key: str, target: str, backup_id: str) -> Iterator[None]:
-    """Leave nothing under `key` that no manifest names. Where the store does not even answer that, the object
-    stays, the record says so, and the next attempt of this run removes it."""
-    try:
-        yield
-    except BaseException as error:
-        try:
-            _take_back(store, key, target, backup_id)
-        except RedkeepError as second:
-            error.add_note(f"taking back {key} failed as well: {second}")
-            job.warn(f"{key} may have been left in the store: {second}")
-        raise
-
-
-def _take_back(store: Store, key: str, target: str, backup_id: str) -> None:
-    """Remove what an attempt wrote under its key, which was its own; unless it was committed after all: its
-    manifest's reply may have been lost, or the word that it had one."""
-    _end_uploads(store, key)
-    if not _is_committed(store, key, names.manifest_key(target, backup_id)):
-        store.delete(key)
-
-
-def _sweep_uploads(job: Job, store: Store, key: str) -> None:
-    """End what a finished object's upload left: the reply to its beginning may have been lost, and it begun again."""
-    try:
-        _end_uploads(store, key)
-    except RedkeepError as error:
-        job.warn(f"an unfinished upload of {key} may have been left in the store: {error}")
-
-
-def _clear_leftover(job: Job, store: Store, target: str, backup_id: str) -> None:
-    """Take back what an earlier attempt wrote, once a manifest of that id stands, and not before: that attempt may be
-    only paused, and its manifest would come to name an object that is gone (tests/model found the order of steps)."""
-    if not job.leftover:
-        return
-    try:
-        _take_back(store, job.leftover, target, backup_id)
-    except RedkeepError as error:
-        job.warn(f"{job.leftover} may have been left in the store: {error}")
-
-
-def _end_uploads(store: Store, key: str) -> None:
-    for upload in list(store.uploads(key)) if key else []:
-        store.abort(upload)
-
-
-def _is_committed(store: Store, key: str, manifest_key: str) -> bool:
-    if store.head(manifest_key) is None:
-        return False
-    try:
-        return Manifest.read(store.read(manifest_key)).object.key == key
-    except (ManifestInvalid, ManifestTooNew):
-        return False  # not one that this attempt could have written
 
 
 def _report(job: Job, manifest: Manifest) -> None:
