@@ -54,7 +54,7 @@ Verbs
     catalog.py     which backups a store holds
     verdicts.py    what is known of a backup's worth
     holds.py       backups that are kept whatever the policy says
-    inventory.py   what a store holds of each target, kept small
+    inventory/     what a store holds of each target, kept small
     freshness.py   whether a target's data is safe: pure judge(), with reasons
     metrics.py     the same for Prometheus
     watch/         the look every few minutes: alarms, heartbeat, slots that were lost

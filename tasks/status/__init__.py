@@ -5,7 +5,7 @@
         context.state, context.targets[0].freshness.words
 
 In reading order: ``picture`` (what a context holds), ``ledger`` (what the control Redis says, in four round trips),
-``observer`` (both put together), ``told`` (the same as JSON). What the store says comes through tasks/inventory.py, how
+``observer`` (both put together), ``told`` (the same as JSON). What the store says comes through tasks/inventory, how
 it is judged through tasks/freshness.py.
 """
 

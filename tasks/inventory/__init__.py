@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from tasks import catalog, names, verdicts
 from tasks.errors import ManifestInvalid, ManifestTooNew, ObjectMissing, RedkeepError
+from tasks.inventory.stock import Backup, Proof, Stock, latest
 from tasks.manifest import Manifest
 from tasks.store import ObjectInfo, Store
 from tasks.verdicts import Statement
@@ -29,89 +29,6 @@ READERS = 8
 """Small objects asked for at once: a store far away answers each in tens of milliseconds."""
 WORDS = 2_000
 """Characters of an error that are kept; longer ones are in the record of the run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """One statement on a backup's worth.
-
-    Attributes:
-        backup: whose id.
-        error, hint: why not, where it is not `ok`.
-        seconds: the recovery time that a drill measured.
-    """
-
-    at: datetime
-    ok: bool
-    backup: str
-    error: str = ""
-    hint: str = ""
-    seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Backup:
-    """What is kept of one manifest and its verdict.
-
-    Attributes:
-        taken: when its data was current, UTC: the start of the snapshot. For one that cannot be read, as its id says.
-        problem: why the manifest cannot be read; then every figure is None.
-        fork_usec: microseconds the fork took. seconds: the server's save. The others are bytes, or keys of all
-            databases.
-    """
-
-    id: str
-    taken: datetime
-    problem: str = ""
-    bytes: int | None = None
-    stored_bytes: int | None = None
-    keys: int | None = None
-    fork_usec: int | None = None
-    cow_bytes: int | None = None
-    seconds: float | None = None
-    source: str = ""
-    server: str = ""
-    task_id: str = ""
-    held: bool = False
-    verified: Proof | None = None
-    drilled: Proof | None = None
-
-
-@dataclass(frozen=True)
-class Stock:
-    """A target's backups as the store has them.
-
-    Attributes:
-        backups: oldest first, the newest `KEPT` of them.
-        count: all there are.
-        seen: when the store was last listed; None for never.
-        problem: why the last look failed (an error as a record has it); `backups` are as last known then.
-    """
-
-    target: str
-    backups: tuple[Backup, ...] = ()
-    count: int = 0
-    seen: datetime | None = None
-    problem: dict[str, Any] | None = None
-
-    @property
-    def newest(self) -> Backup | None:
-        """The newest whose manifest can be read."""
-        return max((each for each in self.backups if not each.problem), key=lambda each: each.taken, default=None)
-
-    @property
-    def verified(self) -> Proof | None:
-        """The latest verification, however it went."""
-        return _latest(each.verified for each in self.backups)
-
-    @property
-    def drilled(self) -> Proof | None:
-        """The latest drill, however it went."""
-        return _latest(each.drilled for each in self.backups)
-
-
-def _latest(proofs: Iterable[Proof | None]) -> Proof | None:
-    return max((each for each in proofs if each is not None), key=lambda each: each.at, default=None)
 
 
 class Inventory:
@@ -241,8 +158,8 @@ def _assembled(listing: _Listing, entries: dict[str, _Entry]) -> Iterator[Backup
             yield replace(
                 backup,
                 held=backup.id in listing.held,
-                verified=_latest(one.verified for one in said[backup.id]),
-                drilled=_latest(one.drilled for one in said[backup.id]),
+                verified=latest(one.verified for one in said[backup.id]),
+                drilled=latest(one.drilled for one in said[backup.id]),
             )
 
 
