@@ -25,6 +25,8 @@ GAP = 3.5
 """A line is broken where two backups lie further apart than so many times the usual."""
 DOTTED = 80
 """Points up to which each has a mark that tells its value."""
+LEAST = 1e-6
+"""What is smaller is drawn as nothing."""
 Tell = Callable[[float | None], str]
 
 
@@ -170,7 +172,7 @@ def _label(value: float, tell: Tell) -> str:
 
 def _ceiling(value: float, tell: Tell) -> float:
     """The next round number above, so that the labels are short: binary steps for sizes, decimal ones for the rest."""
-    if value <= 0:
+    if value < LEAST:
         return 1.0
     base = 1024.0 ** math.floor(math.log(value, 1024)) if tell is size and value >= 1 else 1.0
     scaled = value * 1.05 / base

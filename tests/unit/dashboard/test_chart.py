@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks.dashboard.chart import Line, chart, phase_bar, sparkline
@@ -65,6 +65,7 @@ def test_names_are_text_wherever_they_come_from() -> None:
         ElementTree.fromstring(svg)
 
 
+@example([5e-324])
 @given(st.lists(st.floats(min_value=0, max_value=1e15), min_size=1, max_size=20))
 def test_every_point_lies_inside(values: list[float]) -> None:
     made = chart("x", [Line("x", points(*values))], SINCE, NOON, seconds)
