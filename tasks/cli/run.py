@@ -268,7 +268,8 @@ def _report(run_id: str, as_json: bool) -> None:
 def _tell(record: Record) -> None:
     figures, phases = record.get("figures", {}), record.get("phases", {})
     took = seconds(sum(phases.values()))
-    out.print(f"[green]succeeded[/] {record.get('target')} {figures.get('backup', '')} in {took}")
+    named = " ".join(filter(None, (record.get("target"), figures.get("backup"))))
+    out.print(f"[green]succeeded[/] {named} in {took}")
     for line in figures_told(record):
         out.print(Text(f"  {line}"))
     for warning in record.get("warnings", []):
