@@ -66,6 +66,7 @@ Verbs
 
 Surfaces
     celery.py      the app and its tasks, one thin line each (its settings: celeryconfig.py beside this package)
+    signals.py     what Celery tells us of runs and processes
     dashboard/     the page inside Flower
     cli/           the command `redkeep`
     demo/          everything at once on this machine
