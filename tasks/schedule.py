@@ -16,7 +16,7 @@ from celery.schedules import crontab
 
 from tasks.names import QUEUES, queue_of, slot_name
 from tasks.settings import Settings, Target, current
-from tasks.settings.models import Drill, Verify
+from tasks.settings.targets import Drill, Verify
 
 __all__ = [
     "beat_schedule",

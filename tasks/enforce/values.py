@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tasks.settings.models import Persistence
+from tasks.settings.targets import Persistence
 
 __all__ = ["Difference", "differences", "same", "wanted_of"]
 

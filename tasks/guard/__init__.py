@@ -15,7 +15,7 @@ from typing import Literal
 from tasks.guard.forecast import Forecast, forecast
 from tasks.guard.reasons import Level, Reason, reasons
 from tasks.guard.sheet import Disk, Fork, Machine, Past, Replication, Sheet
-from tasks.settings.models import Guard
+from tasks.settings.targets import Guard
 
 __all__ = ["Disk", "Forecast", "Fork", "Machine", "Past", "Reason", "Replication", "Sheet", "Verdict", "judge"]
 

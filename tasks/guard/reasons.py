@@ -8,7 +8,7 @@ from typing import Literal
 
 from tasks.guard.forecast import Forecast
 from tasks.guard.sheet import Disk, Fork, Sheet
-from tasks.settings.models import Guard
+from tasks.settings.targets import Guard
 from tasks.words import size
 
 __all__ = ["Level", "Reason", "reasons"]

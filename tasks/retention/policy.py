@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from tasks.settings.models import Keep
+from tasks.settings.targets import Keep
 
 __all__ = ["SKEW", "Decision", "Snapshot", "decide", "newest_known", "shrunk"]
 

@@ -20,15 +20,8 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from tasks.errors import SecretMissing, SettingsInvalid, SettingsMissing, UnknownTarget
-from tasks.settings.models import (
-    BackupSettings,
-    Control,
-    Drill,
-    Encryption,
-    Settings,
-    StoreSettings,
-    Target,
-)
+from tasks.settings.models import Control, Encryption, Settings, StoreSettings
+from tasks.settings.targets import BackupSettings, Drill, Target
 
 __all__ = [
     "BackupSettings",

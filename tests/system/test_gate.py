@@ -19,7 +19,7 @@ from tasks.guard import Sheet, judge
 from tasks.host import Host
 from tasks.server import Server
 from tasks.settings import Target
-from tasks.settings.models import Guard
+from tasks.settings.targets import Guard
 
 MakeKeep = Callable[..., Keep]
 

@@ -21,8 +21,8 @@ from tasks.errors import FileExists, FileUnwritable
 from tasks.manifest import public_key_of, read_signing_key
 from tasks.proposal import host_named, minutes_of
 from tasks.settings import Settings, load, parse
-from tasks.settings.models import Drill, Verify
 from tasks.settings.rules import Tidy
+from tasks.settings.targets import Drill, Verify
 from tasks.stream import age
 
 ELSEWHERE = ("--redis", "redis://elsewhere:6379")

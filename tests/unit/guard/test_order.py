@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.guard import Disk, Fork, Machine, Past, Sheet, judge
-from tasks.settings.models import Guard
+from tasks.settings.targets import Guard
 
 SEVERITY = {"go": 0, "defer": 1, "refuse": 2}
 SIZES = st.integers(0, 2**42)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.guard import Disk, Fork, Machine, Past, Reason, Replication, Sheet, Verdict, judge
-from tasks.settings.models import Guard
+from tasks.settings.targets import Guard
 
 MB = 2**20
 GB = 2**30

@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tasks.retention.policy import SKEW, Decision, Snapshot, decide, newest_known, shrunk
-from tasks.settings.models import Keep
+from tasks.settings.targets import Keep
 
 NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
 NOTHING = Keep(last=1, hourly=0, daily=0, weekly=0, monthly=0)
