@@ -18,7 +18,7 @@ def figures_told(run: Record) -> Iterator[str]:
     tell = TOLD.get(str(run.get("task", "")))
     figures = run.get("figures", {})
     if tell and figures:
-        yield from tell(figures)
+        yield from tell(figures | {"target": run.get("target", "")})
 
 
 def _backup(figures: Figures) -> Iterator[str]:
@@ -90,7 +90,7 @@ def _tidy(figures: Figures) -> Iterator[str]:
         yield from (f"  {example}" for example in told.get("examples", []))
     if "archive" in figures:
         yield f"{figures['archived_keys']:,} keys were archived first, {size(figures['archived_bytes'])} stored:"
-        yield f"  redkeep untidy {figures['archive']} TARGET brings back what went"
+        yield f"  redkeep untidy {figures['archive']} {figures['target']} brings back what went"
     waited = figures["seconds_waited"]
     if any(waited.values()):
         yield f"waited {seconds(waited['latency'])} for the server's answers, {seconds(waited['forks'])} for its forks"

@@ -13,12 +13,12 @@ __all__ = ["demo"]
 
 @click.command()
 @click.option("--stay", is_flag=True, help="Leave everything running until Ctrl-C, and print the addresses.")
-@click.option("--megabytes", default=MEGABYTES, show_default=True, type=click.IntRange(1, 20_000), help="Of data.")
+@click.option("--megabytes", default=MEGABYTES, show_default=True, type=click.IntRange(4, 20_000), help="Of data.")
 @errors_told
 def demo(stay: bool, megabytes: int) -> None:
     """Show all of it on this machine, and leave nothing.
 
-    Data, servers, worker, beat, Flower, backups, and the way back, in one temporary folder.
+    Data, servers, worker, beat, Flower, backups, tidy, a drill, and the way back, in one temporary folder.
     """
     out.print("[bold]redkeep demo[/]: everything runs on loopback, in one temporary folder.")
     tell(_say, stay=stay, megabytes=megabytes)

@@ -3,7 +3,8 @@
 Database 0 has sessions (strings that expire), users (hashes), daily counters, feeds (lists), leaderboards (sorted
 sets), tags (sets), thumbnails (random bytes) and a stream with a consumer group; database 1 is a page cache, all of
 which expires. About half of the bytes are prose and shrink well; the rest are tokens and pictures and do not. Nothing
-expires within the hour, so key counts hold still for a test.
+expires within the hour, so key counts hold still for a test. Beside these, where a caller wants them, stand reports of
+every day, which nobody ever removed: something to tidy.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Final
 
 import redis
 
-__all__ = ["LAST_DAY", "fill"]
+__all__ = ["LAST_DAY", "fill", "fill_reports"]
 
 LAST_DAY: Final = datetime.date(2026, 11, 23)
 """The newest day that has counters, where the caller names none: fixed, so that a seed always gives the same keys."""
@@ -28,6 +29,7 @@ Step = tuple[int, Command]
 
 _SESSIONS: Final = 280  # to a megabyte
 _USERS: Final = 120  # to a megabyte
+_REPORTS: Final = 180  # to a megabyte
 _HOUR: Final = 3600
 _DAYS: Final = 400
 _BATCH: Final = 2000  # commands to a round trip
@@ -44,9 +46,7 @@ _VOCABULARY: Final = (
 _WORDS: Final = _VOCABULARY.split()
 
 
-def fill(
-    client: redis.Redis, megabytes: int, *, seed: int = 7, last_day: datetime.date = LAST_DAY
-) -> dict[int, int]:
+def fill(client: redis.Redis, megabytes: int, *, seed: int = 7, last_day: datetime.date = LAST_DAY) -> dict[int, int]:
     """Write about ``megabytes`` into databases 0 and 1: 200 MB take two or three seconds.
 
     The same arguments give the same keys, values and TTLs. Meant for an empty server: what stands there under the same
@@ -65,6 +65,14 @@ def fill(
         0: _write(client, 0, site.everything()),
         1: _write(client, 1, site.pages()),
     }
+
+
+def fill_reports(client: redis.Redis, megabytes: int, *, seed: int = 7, last_day: datetime.date = LAST_DAY) -> int:
+    """Write about ``megabytes`` of daily reports, ``report:<name>:<YYYYMMDD>``, into database 0; none expires.
+
+    They go back up to 400 days from ``last_day``. Gives how many keys were written.
+    """
+    return _write(client, 0, _Site(random.Random(seed), megabytes, last_day).reports())  # noqa: S311 - as above
 
 
 def _write(client: redis.Redis, database: int, steps: Iterable[Step]) -> int:
@@ -160,6 +168,13 @@ class _Site:
             yield int(number == 0), ("XADD", "events", f"{first + number}-0", *entry)
         if self._megabytes:
             yield 0, ("XGROUP", "CREATE", "events", "mailer", "0")
+
+    def reports(self) -> Iterator[Step]:
+        for number in range(_REPORTS * self._megabytes):
+            series, age = divmod(number, _DAYS)
+            day = self._last_day - datetime.timedelta(days=age)
+            told = self._cut(self._prose, 2000, 6000) + self._cut(self._noise, 500, 2000)
+            yield 1, ("SET", f"report:{_WORDS[series % len(_WORDS)]}-{series // len(_WORDS)}:{day:%Y%m%d}", told)
 
     def pages(self) -> Iterator[Step]:
         """All of database 1."""
