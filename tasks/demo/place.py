@@ -122,7 +122,9 @@ def redkeep(*arguments: str, as_json: bool = True) -> Any:
     """What a command prints, as a user would call it."""
     done = subprocess.run([*REDKEEP, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise DemoFailed(f"redkeep {' '.join(arguments)} exited {done.returncode}", detail=done.stderr[-800:])
+        raise DemoFailed(
+            f"redkeep {' '.join(arguments)} exited {done.returncode}", detail=(done.stderr or done.stdout)[-800:]
+        )
     return json.loads(done.stdout) if as_json else done.stdout
 
 

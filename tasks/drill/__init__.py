@@ -182,9 +182,7 @@ def _server_for(manifest: Manifest, wanted: Drill, folder: Path) -> tuple[Path, 
     raise refusal
 
 
-def _judge(
-    job: Job, server: Throwaway, manifest: Manifest, wanted: Drill, before: int | None, trial: Trial
-) -> None:
+def _judge(job: Job, server: Throwaway, manifest: Manifest, wanted: Drill, before: int | None, trial: Trial) -> None:
     keys = server.keys()
     sampled, unreadable = read_sample(server.client, keys, job.checkpoint)
     missing = [each.key for each in wanted.expect if bool(server.client().exists(each.key)) != each.exists]

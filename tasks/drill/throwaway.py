@@ -88,13 +88,13 @@ class Throwaway:
     def __init__(self, binary: Path, folder: Path, manifest: Manifest) -> None:
         self._binary = binary
         self._folder = folder
-        self._socket = folder / "s"  # a unix socket's path has 107 bytes at most
         self._log = folder / "log"
         self._bytes = manifest.plaintext.bytes
         self._databases = max(16, 1 + max(map(int, manifest.plaintext.keys), default=0))
         self._memory = self._granted(manifest)
         self._process: subprocess.Popen[bytes] | None = None
         self._nowhere = socket.socket()
+        self._opened = -1
         self._clients: list[redis.Redis] = []
 
     @staticmethod
@@ -111,6 +111,7 @@ class Throwaway:
         return max(free, 2**30)
 
     def __enter__(self) -> Self:
+        self._opened = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
         self._nowhere.bind(("127.0.0.1", 0))  # held and never listened on: nobody else can answer there
         return self
 
@@ -125,6 +126,7 @@ class Throwaway:
             self._process.wait()
         self._nowhere.close()
         self._socket.unlink(missing_ok=True)
+        os.close(self._opened)
 
     def start(self, data: Path, checkpoint: Checkpoint) -> None:
         """Start it on that folder and wait until it has loaded all of it.
@@ -145,6 +147,11 @@ class Throwaway:
                 kind: type[RedkeepError] = DrillServerFailed if empty else DrillFailed
                 raise kind(f"{self._binary.name} {told}", detail=self._last_words())
             time.sleep(POLL)
+
+    @property
+    def _socket(self) -> Path:
+        """By way of the open folder: a unix socket's path has 107 bytes at most, and TMPDIR's may have more."""
+        return Path(f"/proc/self/fd/{self._opened}/s")
 
     @property
     def url(self) -> str:
@@ -168,7 +175,7 @@ class Throwaway:
     def _spawn(self, data: Path) -> None:
         options: dict[str, Any] = {
             "port": 0,
-            "unixsocket": self._socket,
+            "unixsocket": "../s",  # seen from `dir`
             "unixsocketperm": 700,
             "dir": data,
             "daemonize": "no",

@@ -26,7 +26,7 @@ MakeKeep = Callable[..., Keep]
 
 @pytest.fixture(autouse=True)
 def nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """No folder and no process outlives a drill, whatever its end. Short: a unix socket's path has 107 bytes."""
+    """No folder and no process outlives a drill, whatever its end."""
     with tempfile.TemporaryDirectory(prefix="rk") as folder:
         monkeypatch.setattr(tempfile, "tempdir", folder)
         yield Path(folder)
@@ -112,6 +112,17 @@ def test_keys_that_expire_meanwhile_are_counted_all_the_same(any_redis: RedisSer
     found = drilled(ours)
     assert found.error is None
     assert found.figures["keys"] == 51
+
+
+def test_a_temporary_folder_with_a_long_path_will_do(
+    kept: Keep, nothing_is_left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = nothing_is_left / ("a" * 120)  # a unix socket's path has 107 bytes
+    far.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(far))
+    backed_up(kept)
+    assert drilled(kept).error is None
+    assert left_in(far) == []
 
 
 def test_an_older_one_can_be_named(kept: Keep, any_redis: RedisServer) -> None:
