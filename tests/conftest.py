@@ -11,6 +11,8 @@ import hypothesis
 import pytest
 from rig.redis_servers import FLAVOURS, RedisServer, binary, why_missing
 
+collect_ignore = ["rig/flowerconfig_clock.py"]
+"""Flower's, which only a process that has been given its clock can run."""
 _FOREIGN = ("AWS_", "BOTO_", "CELERY_", "FLOWER_", "REDKEEP_", "XDG_")
 _NO_SKIPS = pytest.StashKey[bool]()
 _SKIPS = pytest.StashKey[list[str]]()
