@@ -35,10 +35,10 @@ class Site:
     keys: Keys
     targets: int
 
-    def start(self, *queues: str, options: tuple[str, ...] = ()) -> None:
+    def start(self, *queues: str) -> None:
         """A worker for each queue, ready."""
         for queue in queues:
-            self.machine.redkeep(queue, "worker", queue, "--loglevel", "warning", *options)
+            self.machine.redkeep(queue, "worker", queue, "--loglevel", "warning")
         for queue in queues:
             self.machine.wait_for(queue, lambda queue=queue: "ready" in _pinged(queue), 60)  # type: ignore[misc]
 
