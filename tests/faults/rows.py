@@ -246,25 +246,6 @@ ROWS = (
     ),
     # -- enforce, rewrite, the guard --
     Row(
-        "enforce",
-        "the server, or the worker, dies at any step of switching AOF on",
-        "kill -9 before and after each step on four servers, then a restart from its own file; every plan on a model",
-        "every key that was there is there after the restart; the next run goes on",
-        (
-            "system/test_enforce.py::test_a_server_killed_at_any_step",
-            "system/test_enforce.py::test_a_worker_killed_at_any_step",
-            "system/test_enforce.py::test_it_is_brought_to",
-            "system/test_enforce.py::test_what_is_written_while",
-        ),
-    ),
-    Row(
-        "enforce",
-        "a change that could not last, or that the server does not take",
-        "no file, one that cannot be written, contrary flags and includes, a first rewrite that fails, renamed CONFIG",
-        "AOF and save points are never both lost; the operator is told the exact lines; what was set is as it was",
-        ("system/test_enforce.py::", "system/test_enforce_faults.py::"),
-    ),
-    Row(
         "rewrite",
         "the server dies, its AOF disk fills up, the fork is refused, a foreign save never ends",
         "kill -9, a file system of a few MiB, a memory limit, saves held open",
