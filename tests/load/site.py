@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -40,7 +40,7 @@ class Site:
         for queue in queues:
             self.machine.redkeep(queue, "worker", queue, "--loglevel", "warning")
         for queue in queues:
-            self.machine.wait_for(queue, lambda queue=queue: "ready" in _pinged(queue), 60)  # type: ignore[misc]
+            self.machine.wait_for(queue, lambda queue=queue: _answers(queue), 60)  # type: ignore[misc]
 
     def slots_done(self) -> int:
         return self._states(self.keys.slot("*"))["committed"]
@@ -105,11 +105,11 @@ def _many(text: str, targets: int, ports: list[int], folder: Path) -> str:
     )
 
 
-def _pinged(queue: str) -> str:
+def _answers(queue: str) -> bool:
     from tasks.celery import app
 
     answers = app.control.inspect(timeout=1.0).ping() or {}
-    return "ready" if any(name.startswith(f"{queue}@") for name in answers) else ""
+    return any(name.startswith(f"{queue}@") for name in answers)
 
 
 def due_all(schedule: Path) -> int:
@@ -127,10 +127,10 @@ def due_all(schedule: Path) -> int:
     return count
 
 
-def until(done: object, seconds: float) -> float:
+def until(done: Callable[[], bool], seconds: float) -> float:
     """Wait for a fact; the seconds it took."""
     began = time.monotonic()
-    while not done():  # type: ignore[operator]
+    while not done():
         if time.monotonic() > began + seconds:
             raise SystemExit(f"not done after {seconds:.0f} s")
         time.sleep(0.5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +116,9 @@ class Real:
         self.records.leave(TASKS[attempt.task], str(me), attempt.outcome, {})
 
     def _take_back(self, number: int) -> None:
-        with suppress(LookupError):
-            committed = self.store.head(MANIFEST) and self.store.read(MANIFEST).split()[0] == str(number).encode()
-            if not committed:
-                self.store.delete(_object(number))
+        committed = self.store.head(MANIFEST) and self.store.read(MANIFEST).split()[0] == str(number).encode()
+        if not committed:
+            self.store.delete(_object(number))
 
     def _slot(self, world: World, me: int) -> RealSlot:
         return RealSlot(self.client, self.names, SLOT, TASKS[world.attempts[me].task])
