@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ _SKIPS = pytest.StashKey[list[str]]()
 # A machine that does other things as well is slow at times, and that proves nothing.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
+
+# A shell without job control starts `make test &` with Ctrl-C ignored, and what a process ignores its children do too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # -- the machine's own settings stay out ------------------------------------------------------------------------------
