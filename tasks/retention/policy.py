@@ -29,6 +29,7 @@ class Snapshot:
         bytes: of the plain RDB.
         problem: why its manifest cannot be read or trusted; nothing else is known of it then.
         verified: it was looked at, and was whole the last time.
+        drilled: so was its last drill, and nothing that was said of it since is worse.
         failed: it was looked at, and was not whole the last time.
         held: why somebody wants it kept; None where nobody does.
         settled: it, and what came before it, is not suspected of having lost data.
@@ -40,6 +41,7 @@ class Snapshot:
     bytes: int = 0
     problem: str = ""
     verified: bool = False
+    drilled: bool = False
     failed: bool = False
     held: str | None = None
     settled: bool = False
@@ -58,8 +60,9 @@ class Decision:
 def decide(snapshots: Iterable[Snapshot], keep: Keep, now: datetime, *, frozen: str = "") -> list[Decision]:
     """Each snapshot's fate, newest first.
 
-    Whatever `keep` says: the newest verified snapshot stays, and the last ``keep.last``; so does what is held, and
-    what cannot be judged (unreadable manifest, impossible age). Snapshots that failed their verification never stand
+    Whatever `keep` says: the newest verified snapshot stays, the newest drilled one (which carries the proof that a
+    restore works), and the last ``keep.last``; so does what is held, and what cannot be judged (unreadable manifest,
+    impossible age). Snapshots that failed their verification never stand
     in for others: where a bucket has a better one, that one is kept.
 
     Args:
@@ -74,9 +77,10 @@ def decide(snapshots: Iterable[Snapshot], keep: Keep, now: datetime, *, frozen: 
     for each in everything:
         if each.held is not None:
             reasons[each.id].append(f"held: {each.held}")
-    newest_verified = next((each for each in known if each.verified), None)
-    if newest_verified is not None:
-        reasons[newest_verified.id].append("the newest that is verified")
+    for proven in ("verified", "drilled"):
+        newest = next((each for each in known if getattr(each, proven)), None)
+        if newest is not None:
+            reasons[newest.id].append(f"the newest that is {proven}")
     for snapshot, why in _by_rule(known, keep):
         reasons[snapshot.id].append(why)
     return [_decision(each, reasons[each.id], frozen) for each in everything]

@@ -62,6 +62,7 @@ def _snapshot(entry: Entry, trusted: Sequence[str], tidied: int) -> Snapshot:
         created=_created(manifest),
         bytes=manifest.plaintext.bytes,
         verified=verdict is not None and verdict.good,
+        drilled=verdict is not None and verdict.good and verdict.drilled is not None and verdict.drilled.ok,
         failed=verdict is not None and verdict.failed,
         held=held,
         settled=verdict is not None and verdict.settled is not None,

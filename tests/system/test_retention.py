@@ -82,6 +82,14 @@ def test_the_newest_verified_one_stays_however_old(ours: Keep) -> None:
     assert ids(ours) == [made[0].id, made[3].id, made[4].id]
 
 
+def test_the_proof_that_a_drill_succeeded_outlives_newer_backups(ours: Keep) -> None:
+    made = shelve(ours, *[1000] * 5)
+    verdicts.pronounce(ours.store, "main", made[0].id, "drilled", verdicts.statement())
+    verdicts.pronounce(ours.store, "main", made[1].id, "verified", verdicts.statement())
+    ours.verb("retention")
+    assert ids(ours) == [made[0].id, made[1].id, made[3].id, made[4].id]
+
+
 def test_what_is_not_signed_by_a_trusted_signer_or_cannot_be_read_stays_and_takes_no_place(ours: Keep) -> None:
     made = shelve(ours, *[1000] * 4)
     stranger = put_backup(ours.store, NOW)

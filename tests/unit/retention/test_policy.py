@@ -47,6 +47,7 @@ def history(rng: random.Random) -> list[Snapshot]:
                 bytes=rng.choice([0, 10, 1000, rng.randrange(10_000)]),
                 problem="garbage" if rng.random() < 0.1 else "",
                 verified=judged < 0.3,
+                drilled=judged < 0.1,
                 failed=judged > 0.8,
                 held="why" if rng.random() < 0.05 else None,
                 settled=rng.random() < 0.1,
@@ -73,6 +74,8 @@ def test_ten_thousand_histories_never_lose_the_newest_verified_nor_the_last_ones
         known = sorted(told, key=lambda each: (each.created or NOW, each.id), reverse=True)
         verified = [each.id for each in known if each.verified]
         assert set(verified[:1]) <= stays
+        drilled = [each.id for each in known if each.drilled]
+        assert set(drilled[:1]) <= stays
         assert {each.id for each in known[: keep.last]} <= stays
         assert {each.id for each in [each for each in known if not each.failed][: keep.last]} <= stays
         assert {each.id for each in snapshots} - {each.id for each in known} <= stays
@@ -134,6 +137,14 @@ def test_the_last_that_did_not_fail_stays_behind_those_that_did() -> None:
     found = decide([*failed, *hours(9)], NOTHING, NOW)
     assert found[-1].reasons == ("one of the last 1 that did not fail",)
     assert [each.action for each in found] == ["keep", "remove", "remove", "keep"]
+
+
+def test_the_newest_that_a_drill_brought_back_stays_beside_the_newest_verified() -> None:
+    drilled = [snapshot(timedelta(hours=age), verified=True, drilled=True) for age in (30, 31)]
+    verified = snapshot(timedelta(hours=5), verified=True)
+    found = decide([*hours(0), verified, *drilled], NOTHING, NOW)
+    assert [each.action for each in found] == ["keep", "keep", "keep", "remove"]
+    assert [each.reasons for each in found[1:3]] == [("the newest that is verified",), ("the newest that is drilled",)]
 
 
 def test_what_cannot_be_judged_stays_and_takes_no_place() -> None:
