@@ -12,6 +12,7 @@ from rich.text import Text
 from tasks import control
 from tasks.cli.terminal import age, clock, emit, errors_told, json_option, out, say, seconds, show_table, size
 from tasks.names import QUEUES
+from tasks.outcome import figures_told
 from tasks.records import FINAL, Record, Records
 from tasks.settings import current, target_of
 
@@ -183,11 +184,22 @@ def _told(run: Record) -> Iterator[tuple[str, str]]:
         yield "warning", warning
     for name, took in run.get("phases", {}).items():
         yield f"  {name}", seconds(took)
+    if run.state == "succeeded":
+        yield from (("", line) for line in figures_told(run))
     for name, value in run.get("figures", {}).items():
-        yield f"  {name}", _figure(name, value)
+        if _fits(value):  # the rest is told in words above, and whole by --json
+            yield f"  {name}", _figure(name, value)
+
+
+def _fits(value: Any) -> bool:
+    """Into a line."""
+    inner = value if isinstance(value, list) else [value]
+    return not any(isinstance(each, dict | list) for each in inner)
 
 
 def _figure(name: str, value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(str, value)) or "-"
     if name in BYTES:
         return f"{value}  ({size(value)})" if value is not None else "-"
     return "-" if value is None else str(value)

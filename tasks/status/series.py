@@ -12,6 +12,7 @@ __all__ = ["SERIES", "SPANS", "Point", "Trend", "series", "trend"]
 
 SPANS = {"48h": timedelta(hours=48), "30d": timedelta(days=30)}
 """How far back a chart goes."""
+HOUR = timedelta(hours=1)
 WEEK = timedelta(days=7)
 BUCKETS = 240
 """Points of a line at most: more than a screen has room for. The largest of each bucket stays, so no peak is lost."""
@@ -62,13 +63,15 @@ def _thinned(points: list[Point], since: datetime, until: datetime) -> list[Poin
 
 def trend(stock: Stock) -> Trend | None:
     """The newest backup's stored size against the one that was the newest a week before; against the oldest, where
-    they do not go back so far. None where there is nothing to compare."""
+    they do not go back so far. None where there is nothing to compare, or not an hour between the two."""
     sized = [(each.taken, each.stored_bytes) for each in stock.backups if each.stored_bytes]
     if len(sized) < 2:
         return None
     sized.sort()
     newest_at, newest = sized[-1]
     before, was = _last_until(sized[:-1], newest_at - WEEK) or sized[0]
+    if newest_at - before < HOUR:
+        return None
     return Trend(newest / was - 1, before)
 
 

@@ -209,6 +209,13 @@ def test_show_tells_all_of_a_run_by_the_beginning_of_its_id(lived: Keep) -> None
     }  # fmt: skip
 
 
+def test_show_tells_what_came_of_a_run_in_words_and_nothing_raw(lived: Keep) -> None:
+    newest = here("history", "--task", "backup", "--outcome", "succeeded", "--json", config=lived.config_path).json[0]
+    said = here("show", newest["id"], config=lived.config_path).out
+    assert re.search(rf"^ +\S+ \S+ by follow, .* {newest['figures']['keys']:,} keys$", said, re.MULTILINE)
+    assert "{" not in said
+
+
 def test_show_gives_the_reason_and_the_hint_of_a_run_that_did_nothing(lived: Keep) -> None:
     skipped = here("history", "--outcome", "skipped", "--json", config=lived.config_path).json[0]
     said = here("show", skipped["id"], config=lived.config_path)

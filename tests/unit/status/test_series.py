@@ -47,5 +47,6 @@ def test_the_trend_of_a_young_shelf_compares_with_its_oldest_and_of_one_backup_t
     found = trend(stock(sized(5, 50), sized(0, 100)))
     assert found is not None
     assert (found.share, found.since) == (1.0, NOON - timedelta(hours=5))
+    assert trend(stock(sized(0.9, 50), sized(0, 100))) is None
     assert trend(stock(sized(0, 100))) is None
     assert trend(stock()) is None
