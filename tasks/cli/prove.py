@@ -9,7 +9,7 @@ import click
 
 from tasks import catalog
 from tasks.cli.bar import progress_bar
-from tasks.cli.shelf import known_target, opened_store, store_options
+from tasks.cli.shelf import identity_option, known_target, opened_store, store_options
 from tasks.cli.terminal import emit, err, errors_told, json_option, out, say, seconds, size, whoami
 from tasks.settings import current, target_of
 from tasks.verify import examine
@@ -20,7 +20,7 @@ __all__ = ["verify"]
 @click.command()
 @click.argument("backup", metavar="ID|latest")
 @click.argument("target")
-@click.option("--identity", "identity_files", multiple=True, type=click.Path(path_type=Path), help="age identity file.")
+@identity_option
 @store_options
 @json_option
 @errors_told

@@ -17,7 +17,7 @@ from rich.progress import Progress, TaskID
 
 from tasks import catalog
 from tasks.cli.request import Request
-from tasks.cli.shelf import known_target, opened_store, store_options
+from tasks.cli.shelf import identity_option, known_target, opened_store, store_options
 from tasks.cli.terminal import errors_told, json_option, say, seconds
 from tasks.errors import DirectoryInUse, LayoutUnknown, RedkeepError, SettingsMissing
 from tasks.keyring import identities_for
@@ -58,7 +58,7 @@ TERMINATED = 143
 @click.option("--appendonly", type=click.Choice(["yes", "no"]), help="--to-dir: how the server will be started.")
 @click.option("--listen", metavar="ADDR[:PORT]", help="--to-redis: where this side waits for the server.")
 @click.option("--announce", metavar="ADDR[:PORT]", help="--to-redis: what the server calls that address.")
-@click.option("--identity", "identity_files", multiple=True, type=click.Path(path_type=Path), help="age identity file.")
+@identity_option
 @click.option("--allow-unsigned", is_flag=True, help="Accept a backup that no trusted signer vouches for.")
 @click.option("--force", is_flag=True, help="Replace a file; go on where the checks only advise against it.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -24,10 +24,16 @@ from tasks.retention import Decision, plan
 from tasks.settings import current, target_of
 from tasks.store import Store, open_store
 
-__all__ = ["backups", "fetch", "opened_store", "store_options"]
+__all__ = ["backups", "fetch", "identity_option", "known_target", "opened_store", "store_options"]
 
 
 COLUMNS = ("BACKUP", "AGE", "RDB>", "STORED>", "KEYS>", "SERVER", "SOURCE", "SEALED", "PROVEN", "RETENTION")
+
+
+identity_option = click.option(
+    "--identity", "identity_files", multiple=True, type=click.Path(path_type=Path), help="age identity file."
+)
+"""For what opens backups or archives; without it, the identities of the settings."""
 
 
 def store_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -142,7 +148,7 @@ def _known(entry: catalog.Entry, fate: Decision | None) -> dict[str, Any]:
 @click.argument("backup", metavar="ID|latest")
 @click.argument("target")
 @click.option("-o", "--output", required=True, help="A file that is not there yet; - is standard output.")
-@click.option("--identity", "identity_files", multiple=True, type=click.Path(path_type=Path), help="age identity file.")
+@identity_option
 @click.option("--force", is_flag=True, help="Replace the output file if it is there.")
 @store_options
 @json_option

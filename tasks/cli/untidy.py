@@ -17,7 +17,7 @@ from rich.text import Text
 from tasks import archive
 from tasks.cli.bar import progress_bar
 from tasks.cli.run import carry
-from tasks.cli.shelf import known_target, opened_store, store_options
+from tasks.cli.shelf import identity_option, known_target, opened_store, store_options
 from tasks.cli.terminal import age, emit, err, errors_told, json_option, out, say, size, whoami
 from tasks.job import Ticket
 from tasks.manifest import TidiedManifest
@@ -39,7 +39,7 @@ __all__ = ["untidy"]
 @click.option("--match", default="", metavar="GLOB", help="Only keys that are called so.")
 @click.option("--replace", is_flag=True, help="Also over keys that are there by now.")
 @click.option("--to-redis", metavar="URL", help="Into this server; no record, no lease, no control Redis.")
-@click.option("--identity", "identity_files", multiple=True, type=click.Path(path_type=Path), help="age identity file.")
+@identity_option
 @click.option("--allow-unsigned", is_flag=True, help="Accept an archive that no trusted signer vouches for.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Read all of it and tell what would come back, change nothing.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -92,6 +93,7 @@ def read_only() -> Iterator[Callable[[RedisServer], None]]:
     yield make
     for file in mounted:
         subprocess.run(["umount", "--lazy", str(file)], check=False, capture_output=True)
+        shutil.rmtree(file.parent)  # the server could not
 
 
 def test_a_contrary_flag_keeps_the_save_points(redis_flavour: str, keep: MakeKeep) -> None:

@@ -37,10 +37,11 @@ def chart(acts: Sequence[Act], objective: float, bound: int) -> str:
         Panel("worst of each second, ms", lambda second: second.felt.worst, by_tens=True),
         Panel("age of the newest backup in the store, s", lambda second: second.age, limit=(objective, "objective")),
         Panel(
-            "memory in use on that machine, page cache included, MB",
-            lambda second: second.usage / 1e6,
-            limit=(bound / 1e6, "all there is") if bound else None,
+            "the data, MB",
+            lambda second: second.data / 1e6,
+            limit=(bound / 1e6, "all the memory there is") if bound else None,
         ),
+        Panel("swapped out, MB", lambda second: second.swapped / 1e6),
     )
     height = TOP + len(panels) * (HEIGHT + GAP) + 20
     width = 2 * (LEFT + WIDTH) + 30

@@ -26,7 +26,9 @@ done
 def begin(stage: Stage) -> None:
     """Save once, as the save points of a site that has been up for a while have done; then start the cron."""
     with stage.client() as client:
-        client.save()
+        before = client.lastsave()
+        client.bgsave(schedule=True)
+        stage.machine.wait_for("a save", lambda: client.lastsave() != before, 120)
     own = {"DUMP": str(stage.folder / "dump.rdb"), "RECIPIENT": recipient_of(generate_identity())}
     stage.machine.start("cron", ["bash", "-c", CRON], environment(stage.endpoint) | own)
     stage.bound.take(stage.machine.pid("cron"))

@@ -7,11 +7,10 @@ import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench.reenact.bound import Bound
 from tests.bench.reenact.chart import chart
 from tests.bench.reenact.ours import OBJECTIVE
-from tests.bench.reenact.stage import SAVE
-from tests.bench.reenact.watching import GROWTH, PIECE, RATE, Act, Backup, Second
+from tests.bench.reenact.stage import NEGLECTED, SAVE, Stage
+from tests.bench.reenact.watching import GROWTH, RATE, Act, Backup, Second
 from tests.bench.table import Table, versions, where
 from tests.bench.tools import located
 
@@ -26,30 +25,39 @@ WORDS = """\
 
 Written by `make reenact`, as measured. Write nothing here by hand.
 
-A site saved its Redis every five minutes and shipped the file every hour: `cp`, `gzip`, encrypt, upload. Here the same
-is done to a Redis of {megabytes} MB, faster: save points `{save}`, the cron once a minute. Then the same Redis, under
-the same load, is kept by redkeep: `enforce` has switched AOF on and the save points off, a backup and a tidy once a
-minute and an AOF rewrite every three minutes, by beat and worker. An hour takes a minute: what nobody asked for in an
+A site saved its Redis every five minutes and shipped the file every hour: `cp`, `gzip`, encrypt, upload. The data grew,
+the jobs met, the machine swapped. Here the same is done to a Redis of {megabytes} MB that are in use and {neglected} MB
+that nobody asks for any more, faster: save points `{save}`, the cron once a minute. Then redkeep comes to the same
+Redis under the same load: `enforce` switches AOF on and the save points off, then come a backup and a tidy once a
+minute and an AOF rewrite every three minutes, by beat and workers. An hour takes a minute: what nobody asked for in an
 "hour" is tidied away.
 
 - Load: {rate} requests a second, four reads to a write; half of the writes are new, so that the data grows by
-  {growth:.1f} MB a second. Latency counts from when a request was due.
+  {growth:.1f} MB a second. Latency counts from when a request was due. It goes on all the time, and is looked at from
+  the first backup on.
 - Machine: {machine}
 - Elsewhere, and so without a bound, and the S3 server behind everything else: the load, the S3 server, the control
-  Redis. In truth they share the processors.
+  Redis. In truth they share the processors and the disk.
 - At the end of each act the server is killed (`kill -9`) and started again.
 
 ![both acts, second by second](images/reenactment.svg)
 """
 
 
-def report(acts: Sequence[Act], megabytes: int, limit: int, bound: Bound, history: str) -> str:
+def report(acts: Sequence[Act], stage: Stage, history: str) -> str:
     """Write both, and give the text. ``history``: what redkeep says of its own runs."""
-    machine = f"everything of it within {limit / 1e6:.0f} MB, page cache included, no swap."
+    bound, limit = stage.bound, stage.limit
+    swap = f"without swap ({bound.no_swap})" if bound.no_swap else "and beside it a swap file"
+    machine = f"everything of it within {limit / 1e6:.0f} MB, page cache included, {swap}."
     if bound.why_not:
         machine = f"not bounded: {bound.why_not}."
     words = WORDS.format(
-        megabytes=megabytes, save=SAVE, rate=RATE, growth=RATE / 5 * GROWTH * PIECE / 1e6, machine=machine
+        megabytes=stage.megabytes,
+        neglected=round(NEGLECTED * stage.megabytes),
+        save=SAVE,
+        rate=RATE,
+        growth=RATE / 5 * GROWTH * stage.piece / 1e6,
+        machine=machine,
     )
     table = Table(("", *(act.name for act in acts)), [(name, *map(of, acts)) for name, of in ROWS])
     told = [*versions(*filter(None, map(located, ("redis-server", "age", "rclone", "gzip")))), where()]
@@ -111,6 +119,7 @@ ROWS: tuple[tuple[str, Callable[[Act], str]], ...] = (
     ("seconds with a child at work", lambda act: str(sum(each.saving or each.rewriting for each in act.seconds))),
     ("copied on write at once, MB", _most(lambda second: second.copied, 1e6)),
     ("memory in use, at most, MB", _most(lambda second: second.usage, 1e6)),
+    ("swapped out, at most, MB", _most(lambda second: second.swapped, 1e6)),
     ("AOF, at most, MB", _most(lambda second: second.aof, 1e6)),
     ("backups", lambda act: str(len(act.backups))),
     ("a backup, stored, MB", lambda act: f"{statistics.median(each.size for each in act.backups or [NONE]) / 1e6:.0f}"),

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import redis
@@ -20,8 +21,8 @@ __all__ = ["Act", "Backup", "Second", "watch"]
 
 RATE = 1000
 """Requests a second, four reads to a write."""
-GROWTH, PIECE = 0.5, 10_000
-"""Half of the writes are something new of so many bytes: a megabyte a second."""
+GROWTH = 0.5
+"""The share of the writes that are something new."""
 LOOK = 0.1
 """Seconds between two looks at whether the server saves."""
 
@@ -42,6 +43,7 @@ class Second:
         felt: what the site's requests met.
         copied: of the fork under way, copy-on-write.
         usage: of everything on the machine, page cache included.
+        swapped: out of it.
         age: seconds since the fork of the newest backup in the store.
     """
 
@@ -53,6 +55,7 @@ class Second:
     copied: int
     aof: int
     usage: int
+    swapped: int
     age: float
 
 
@@ -125,24 +128,26 @@ class _Look:
             "copied": state["current_cow_size"],
             "aof": state.get("aof_current_size", 0),
             "usage": self.stage.bound.usage,
+            "swapped": self.stage.bound.swapped,
             "age": time.time() - newest.forked if newest else float("nan"),
         }
 
 
-def watch(name: str, stage: Stage, shipped: Callable[[Stage], list[Backup]], seconds: int) -> Act:
-    """Let it go on for so long, from the moment when there is a first backup."""
-    stage.machine.wait_for("a first backup", lambda: bool(shipped(stage)), 180)
-    look, over = _Look(stage, shipped), threading.Event()
-    load = Site(stage.megabytes, growth=GROWTH, size=PIECE)
-    before = len(shipped(stage))
+def watch(name: str, stage: Stage, way: ModuleType, seconds: int) -> Act:
+    """Let that way begin beneath a site that is in use, and watch it for so long from its first backup on."""
+    load = Site(stage.megabytes, growth=GROWTH, size=stage.piece)
+    look, over = _Look(stage, way.shipped), threading.Event()
     with Foreground(stage.url, rate=RATE, load=load) as site:
+        way.begin(stage)
+        stage.machine.wait_for("a first backup", lambda: bool(way.shipped(stage)), 180)
+        before = len(way.shipped(stage))
         began = time.monotonic()
         looking = threading.Thread(target=look.go_on, args=(began, over))
         looking.start()
         time.sleep(seconds)
         over.set()
         looking.join()
-    backups = shipped(stage)[before:]
+    backups = way.shipped(stage)[before:]
     killed = stage.bound.killed
     lost, down = _pull_the_plug(stage, look.keys)
     felt = [site.latencies(began + at, began + at + 1) for at in range(len(look.rows))]
@@ -156,9 +161,8 @@ def _pull_the_plug(stage: Stage, before: int) -> tuple[int, float]:
     and the seconds until it answered."""
     with suppress(redis.RedisError), stage.client() as client:
         before = _keys(client)
-    pid = stage.machine.pid("site")
-    os.kill(pid, signal.SIGKILL)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # only then is its port free
+    os.kill(stage.machine.pid("site"), signal.SIGKILL)
+    stage.ended("site")
     began = time.monotonic()
     stage.start_redis("site again")
     with stage.client() as client:
