@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tasks.errors import SecretMissing, SettingsInvalid, SettingsMissing, UnknownTarget
 from tasks.settings.models import Control, Encryption, Settings, StoreSettings
@@ -141,8 +142,13 @@ def _told(error: ValidationError, raw: dict[str, Any]) -> str:
     """All that is wrong, a line each: the field as it stands in the file, and why."""
     lines = []
     for problem in error.errors(include_url=False, include_input=False):
-        reason = {"missing": "is required", "extra_forbidden": "is not a known key"}.get(problem["type"])
-        reason = reason or problem["msg"].removeprefix("Value error, ")
+        match problem["type"]:
+            case "missing":
+                reason = "is required"
+            case "extra_forbidden":
+                reason = _unknown(problem["loc"])
+            case _:
+                reason = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{_field(problem['loc'], raw)}: {reason[0].lower()}{reason[1:]}")
     unique = list(dict.fromkeys(lines))
     return unique[0] if len(unique) == 1 else "".join(f"\n  {line}" for line in unique)
@@ -162,3 +168,31 @@ def _field(location: tuple[int | str, ...], raw: Any) -> str:
             raw = raw.get(step) if isinstance(raw, dict) else None
             parts.append(step)
     return prefix + ".".join(parts) if parts else prefix.rstrip(": ") or "the file"
+
+
+def _unknown(location: tuple[int | str, ...]) -> str:
+    """That there is no such key, and which one was meant if one is spelled much like it."""
+    near = get_close_matches(str(location[-1]), _keys_beside(location), n=1)
+    return f"is not a known key; did you mean {near[0]!r}?" if near else "is not a known key"
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> Iterable[str]:
+    """The known keys of the table in which that one stands; none where it has several shapes."""
+    table: type[BaseModel] = Settings
+    for step in location[:-1]:
+        if isinstance(step, int):
+            continue
+        field = table.model_fields.get(step)
+        inner = list(_tables(field.annotation)) if field else []
+        if len(inner) != 1:
+            return ()
+        table = inner[0]
+    return table.model_fields
+
+
+def _tables(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The kinds of table in a field's type: itself, or within ``list[...]`` and ``... | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _tables(argument)

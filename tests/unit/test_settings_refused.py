@@ -9,12 +9,12 @@ from rig.example_toml import EXAMPLE, IDENTITY, RECIPIENT, edited, refusal
 
 REFUSED = [
     # unknown keys, wherever they stand
-    ("[log]", "[lgo]\n[log]", "lgo: is not a known key"),
-    ('namespace = "redkeep"', 'name_space = "x"', "control.name_space: is not a known key"),
-    ("source =", "sauce =", "[[target]] main: backup.sauce: is not a known key"),
+    ("[log]", "[lgo]\n[log]", "lgo: is not a known key; did you mean 'log'?"),
+    ('namespace = "redkeep"', 'name_space = "x"', "control.name_space: is not a known key; did you mean 'namespace'?"),
+    ("source =", "sauce =", "[[target]] main: backup.sauce: is not a known key; did you mean 'source'?"),
     ("trim_to = 1000", "trim = 1000", "trim: is not a known key"),
     ("exists = true", "exist = true", "[[target]] main: [[drill.expect]] 1: exist: is not a known key"),
-    ("time_budget", "budget", "[[target]] main: tidy.budget: is not a known key"),
+    ("time_budget", "budget", "[[target]] main: tidy.budget: is not a known key; did you mean 'time_budget'?"),
     # what must be there
     ('recipients = ["' + RECIPIENT + '"]', "", "encryption.recipients: is required"),
     ('url = "redis://127.0.0.1:6390/0"', "", "control.url: is required"),
