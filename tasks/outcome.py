@@ -13,12 +13,17 @@ __all__ = ["figures_told", "untidied"]
 Figures = dict[str, Any]
 
 
-def figures_told(run: Record) -> Iterator[str]:
-    """The lines below `succeeded`."""
+def figures_told(run: Record) -> tuple[str, ...]:
+    """The lines below `succeeded`; none where the run did not, or where its figures are not those that are known here:
+    another version's, or spoiled."""
     tell = TOLD.get(str(run.get("task", "")))
-    figures = run.get("figures", {})
-    if tell and figures:
-        yield from tell(figures | {"target": run.get("target", "")})
+    figures = run.get("figures")
+    if run.state != "succeeded" or not tell or not figures:
+        return ()
+    try:
+        return tuple(tell(figures | {"target": run.get("target", "")}))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return ()
 
 
 def _backup(figures: Figures) -> Iterator[str]:

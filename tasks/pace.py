@@ -6,8 +6,8 @@
             (answer,) = pace.ask(server, [("SCAN", cursor, "COUNT", pace.size)])
 
 Beside every batch goes a PING on a connection of its own: it queues behind the batch as any client's command would, so
-its answer time is what another client waits. Nothing is asked while a save or a rewrite is alive: each page that is
-changed meanwhile is copied, and the child's memory with it.
+its answer time, less the way there and back, is what another client waits. Nothing is asked while a save or a rewrite
+is alive: each page that is changed meanwhile is copied, and the child's memory with it.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ SMALLEST, FIRST, LARGEST = 10, 100, 1000
 """Things in a batch. Larger ones were no faster, even where nobody else asked."""
 AIM = 0.1
 """A batch aims at this share of the latency that is allowed: what waits behind it may have waited for others too. At a
-fifth, one in a hundred of the others' answers came twice as late, and nothing was faster for it."""
+fifth, in the same minutes, the slowest hundredth of the others' answers took twice as long, and removing was 2 %
+faster."""
 HALT = 10
 """Times the allowed latency at which nothing more is asked until the server answers as it should."""
 CALM = 3
 """PINGs in a row that must be answered in time before it goes on."""
 FORKS = 0.1
-"""Seconds between two looks at whether a save or rewrite is alive."""
+"""Seconds between two looks at whether a save or rewrite is alive, and at how long an answer takes by itself."""
 
 
 class Over(Exception):
@@ -42,6 +43,9 @@ class Over(Exception):
 @dataclass
 class Throttle:
     """What follows from each answer time. Pure: seconds in, the next batch's size and the rest before it out.
+
+    What counts is by how much an answer came later than the fastest one while nothing was asked: the way to the server
+    and back is nothing that another client waits for because of us.
 
     Attributes:
         max_latency: seconds; infinite where nobody else asks.
@@ -55,22 +59,24 @@ class Throttle:
     rest: float = 0.0
     halted: bool = False
     _calm: int = 0
+    _way: float | None = None
 
     def note(self, latency: float) -> None:
         """The answer time of the PING beside a batch of `size`."""
-        aim = self.max_latency * AIM
-        if latency > self.max_latency:
-            self.rest = min(max(self.rest * 2, latency), 1.0)
-            self.halted, self._calm = latency > HALT * self.max_latency, 0
+        aim, late = self.max_latency * AIM, latency - (self._way or 0.0)
+        if late > self.max_latency:
+            self.rest = min(max(self.rest * 2, late), 1.0)
+            self.halted, self._calm = late > HALT * self.max_latency, 0
         else:
             self.rest = self.rest / 2 if self.rest > aim / 10 else 0.0
         # By no more than a half at once: one slow answer may be somebody else's doing.
-        wanted = self.size * min(max(aim / max(latency, 1e-6), 0.5), 1.25)
+        wanted = self.size * min(max(aim / max(late, 1e-6), 0.5), 1.25)
         self.size = int(min(max(wanted, SMALLEST), LARGEST))
 
     def note_idle(self, latency: float) -> None:
         """The answer time of a PING while nothing was asked."""
-        self._calm = self._calm + 1 if latency <= self.max_latency else 0
+        self._way = latency if self._way is None else min(self._way, latency)
+        self._calm = self._calm + 1 if latency - self._way <= self.max_latency else 0
         self.halted = self.halted and self._calm < CALM
 
 
@@ -141,6 +147,7 @@ class Pace:
         if time.monotonic() >= self._look_at:
             while busy(self._beside.info("persistence")):
                 self._wait("forks", POLL)
+            self._throttle.note_idle(self._ping())
             self._look_at = time.monotonic() + FORKS
 
     def _ping(self) -> float:

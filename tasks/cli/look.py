@@ -184,22 +184,18 @@ def _told(run: Record) -> Iterator[tuple[str, str]]:
         yield "warning", warning
     for name, took in run.get("phases", {}).items():
         yield f"  {name}", seconds(took)
-    if run.state == "succeeded":
-        yield from (("", line) for line in figures_told(run))
-    for name, value in run.get("figures", {}).items():
-        if _fits(value):  # the rest is told in words above, and whole by --json
+    words = figures_told(run)
+    yield from (("", line) for line in words)
+    for name, value in (run.get("figures") or {}).items():
+        if not (words and isinstance(value, list)):  # a list is what the words tell of
             yield f"  {name}", _figure(name, value)
 
 
-def _fits(value: Any) -> bool:
-    """Into a line."""
-    inner = value if isinstance(value, list) else [value]
-    return not any(isinstance(each, dict | list) for each in inner)
-
-
 def _figure(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_figure('', each)}" for key, each in value.items()) or "-"
     if isinstance(value, list):
-        return "; ".join(map(str, value)) or "-"
+        return "; ".join(_figure("", each) for each in value) or "-"
     if name in BYTES:
         return f"{value}  ({size(value)})" if value is not None else "-"
     return "-" if value is None else str(value)

@@ -29,7 +29,7 @@ class Snapshot:
         bytes: of the plain RDB.
         problem: why its manifest cannot be read or trusted; nothing else is known of it then.
         verified: it was looked at, and was whole the last time.
-        drilled: so was its last drill, and nothing that was said of it since is worse.
+        drilled: its last drill brought it back, and it has not been found broken since.
         failed: it was looked at, and was not whole the last time.
         held: why somebody wants it kept; None where nobody does.
         settled: it, and what came before it, is not suspected of having lost data.
@@ -62,8 +62,8 @@ def decide(snapshots: Iterable[Snapshot], keep: Keep, now: datetime, *, frozen: 
 
     Whatever `keep` says: the newest verified snapshot stays, the newest drilled one (which carries the proof that a
     restore works), and the last ``keep.last``; so does what is held, and what cannot be judged (unreadable manifest,
-    impossible age). Snapshots that failed their verification never stand
-    in for others: where a bucket has a better one, that one is kept.
+    impossible age). Snapshots that failed their verification never stand in for others: where a bucket has a better
+    one, that one is kept.
 
     Args:
         frozen: why nothing may go at all; see :func:`shrunk`.

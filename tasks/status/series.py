@@ -12,8 +12,8 @@ __all__ = ["SERIES", "SPANS", "Point", "Trend", "series", "trend"]
 
 SPANS = {"48h": timedelta(hours=48), "30d": timedelta(days=30)}
 """How far back a chart goes."""
-HOUR = timedelta(hours=1)
-WEEK = timedelta(days=7)
+WEEK, HOUR = timedelta(days=7), timedelta(hours=1)
+"""How far back a trend looks, and the least that tells anything."""
 BUCKETS = 240
 """Points of a line at most: more than a screen has room for. The largest of each bucket stays, so no peak is lost."""
 

@@ -326,7 +326,7 @@ ROWS = (
         "retention",
         "killed at any step; a shrunken backup; what it cannot read",
         "a removal stopped after each of its calls",
-        "the next one finishes it; the newest verified and the last few never go",
+        "the next one finishes it; the newest verified, the newest drilled and the last few never go",
         ("system/test_retention.py::", "contract/test_retention.py::", "unit/retention/test_policy.py::test_ten"),
     ),
     Row(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from rig.commands import CELERY, REDKEEP, ROOT, Running, environment, here, redk
 from rig.keep import Keep, eventually
 from rig.redis_servers import RedisServer
 from rig.saving import await_quiet, fill_slow, slow_down
+
+from tasks.control import connect
+from tasks.names import Keys
+from tasks.records import Records
 
 SLOT = "tasks.backup/main/2026-11-23T11:{:02}Z"
 
@@ -209,11 +214,38 @@ def test_show_tells_all_of_a_run_by_the_beginning_of_its_id(lived: Keep) -> None
     }  # fmt: skip
 
 
-def test_show_tells_what_came_of_a_run_in_words_and_nothing_raw(lived: Keep) -> None:
-    newest = here("history", "--task", "backup", "--outcome", "succeeded", "--json", config=lived.config_path).json[0]
-    said = here("show", newest["id"], config=lived.config_path).out
-    assert re.search(rf"^ +\S+ \S+ by follow, .* {newest['figures']['keys']:,} keys$", said, re.MULTILINE)
-    assert "{" not in said
+def shown(keep: Keep, task: str, state: str, figures: dict[str, object]) -> str:
+    """What `show` says of a run that ended so."""
+    client = connect(keep.settings.control)
+    records = Records(client, keep.settings.control)
+    run_id = str(uuid.uuid4())
+    records.queue(run_id, task=f"tasks.{task}", target="main", slot="", by="test")
+    told = {"state": state, "figures": json.dumps(figures)}
+    client.hset(Keys(keep.settings.control.namespace).run(run_id), mapping=told)
+    client.close()
+    return here("show", run_id, config=keep.config_path).out
+
+
+RETENTION = {
+    "dry_run": False, "to_keep": 3, "to_remove": 1, "removed": 1, "leftovers": 0,
+    "decisions": [{"action": "remove", "backup": "20261121T100700Z", "reasons": ["no rule keeps it"]}],
+}  # fmt: skip
+
+
+def test_show_tells_what_came_of_a_run_in_words(lived: Keep) -> None:
+    said = shown(lived, "retention", "succeeded", RETENTION)
+    assert re.search(r"^ +3 stay, 1 to go, 1 removed; 0 leftovers$", said, re.MULTILINE)
+    assert re.search(r"^ +remove 20261121T100700Z  no rule keeps it$", said, re.MULTILINE)
+    assert "decisions" not in said
+    assert not set("{[") & set(said)
+
+
+def test_show_tells_every_figure_of_a_run_that_failed_and_of_another_version_s(lived: Keep) -> None:
+    failed = shown(lived, "retention", "failed", RETENTION)
+    assert re.search(r"^  decisions +action remove, backup 20261121T100700Z, reasons no rule", failed, re.MULTILINE)
+    strange = shown(lived, "backup", "succeeded", {"octets": 12, "used": {"before": 1, "after": 2}})
+    assert re.search(r"^  octets +12$", strange, re.MULTILINE)
+    assert re.search(r"^  used +before 1, after 2$", strange, re.MULTILINE)
 
 
 def test_show_gives_the_reason_and_the_hint_of_a_run_that_did_nothing(lived: Keep) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,16 @@ def test_batches_settle_where_the_answer_takes_a_tenth_of_what_is_allowed() -> N
     throttle = Throttle(ALLOWED)
     for _ in range(100):
         throttle.note(throttle.size * 5e-6)  # five microseconds a key
+    assert 0.8 <= throttle.size * 5e-6 / (ALLOWED / 10) <= 1.2
+    assert throttle.rest == 0
+
+
+@pytest.mark.parametrize("way", [0.0005, 0.003, 0.02])
+def test_a_server_that_is_far_away_is_not_a_slow_one(way: float) -> None:
+    throttle = Throttle(ALLOWED)
+    for _ in range(100):
+        throttle.note_idle(way)
+        throttle.note(way + throttle.size * 5e-6)
     assert 0.8 <= throttle.size * 5e-6 / (ALLOWED / 10) <= 1.2
     assert throttle.rest == 0
 

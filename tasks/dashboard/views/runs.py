@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from tasks.dashboard.chart import phase_bar
-from tasks.dashboard.views.small import OUTCOMES, Bar, Fact, bar, bare, cut, milliseconds, note, number, told
+from tasks.dashboard.views.small import OUTCOMES, Bar, Fact, bar, bare, cut, milliseconds, note, number
+from tasks.outcome import figures_told
 from tasks.records import Record
 from tasks.status.picture import OPEN
 from tasks.words import age, clock, seconds, size
@@ -73,7 +74,7 @@ def run_view(run: Record, now: datetime) -> RunView:
     phases = [(name, took) for name in run.get("phases") or {} if (took := number(run.get("phases"), name)) is not None]
     total = sum(took for _, took in phases) or 1.0
     figures = run.get("figures") or {}
-    error, lines = run.get("error") or None, told(run)
+    error, lines = run.get("error") or None, figures_told(run)
     return RunView(
         row=row(run, now),
         bar=bar(run) if run.state in OPEN else None,

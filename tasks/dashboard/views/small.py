@@ -22,7 +22,6 @@ __all__ = [
     "note",
     "number",
     "sentence",
-    "told",
 ]
 
 OUTCOMES = {
@@ -73,14 +72,6 @@ def number(figures: Any, *names: str) -> float | None:
     return None
 
 
-def told(run: Record) -> tuple[str, ...]:
-    """What a run that succeeded has to show, in lines; nothing where its figures are not those that are known here."""
-    try:
-        return tuple(figures_told(run)) if run.state == "succeeded" else ()
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):  # another version's, or spoiled
-        return ()
-
-
 def bar(run: Record) -> Bar:
     progress = run.get("progress") or {}
     done, total = number(progress, "done", "bytes", "keys"), number(progress, "total", "total_keys")
@@ -98,7 +89,7 @@ def note(run: Record) -> str:
         return f"unreadable: {', '.join(run.unreadable)}"
     error = run.get("error") or {}
     warnings = "; ".join(str(each) for each in run.get("warnings") or [])
-    return str(error.get("message") or warnings or next(iter(told(run)), ""))
+    return str(error.get("message") or warnings or next(iter(figures_told(run)), ""))
 
 
 def bare(task: object) -> str:

@@ -6,6 +6,7 @@ Environment: REENACT_MB (data in use at the beginning, default 1000), REENACT_SE
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from types import ModuleType
 
@@ -27,5 +28,6 @@ def act(name: str, way: ModuleType) -> tuple[Act, Stage, str]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: the servers and the swap file go
     (first, _, _), (second, set_, told) = act("the old way", old), act("redkeep", ours)
     print(report([first, second], set_, told))

@@ -27,16 +27,16 @@ SBIN = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
 class Bound:
-    """Use as a context manager. `why_not` says why there is none, and then nothing is bounded; `no_swap` why nothing
-    in it is ever swapped out."""
+    """Use as a context manager. `why_not` says why there is none, and then nothing is bounded; `swap`, in words, what
+    there is to swap to."""
 
     def __init__(self, folder: Path, swap: int) -> None:
         """``swap``: bytes of the file in ``folder`` that is swapped to where the machine has nothing else."""
         self.why_not = ""
-        self.no_swap = ""
+        self.swap = "no swap"
         self._version = 1 if (ROOT / "memory" / "cgroup.procs").exists() else 2
         self._group = (ROOT / "memory" if self._version == 1 else ROOT) / f"redkeep-{secrets.token_hex(4)}"
-        self._swap, self._swap_size = folder / "swap", swap
+        self._file_swapped_to, self._swap_size = folder / "swap", swap
 
     def __enter__(self) -> Self:
         try:
@@ -44,22 +44,20 @@ class Bound:
             self._file("limit").read_text()
         except OSError as error:
             self.why_not = f"no memory control group can be made here ({error.strerror})"
-        else:
-            self._swap_on()
+            return self
+        try:
+            self.swap = self._swap_on()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        for _ in range(50):  # its processes have ended, and the kernel takes a moment to see it
-            with suppress(FileNotFoundError):
-                try:
-                    self._group.rmdir()
-                except OSError:
-                    time.sleep(0.1)
-                    continue
-            break
-        if self._swap.exists():
-            subprocess.run([_tool("swapoff"), self._swap], capture_output=True, check=False)
-            self._swap.unlink()
+        try:
+            self._remove_group()
+        finally:
+            if self._file_swapped_to.exists():
+                self._swap_off()
 
     def limit(self, size: int) -> None:
         """Bytes of memory for all that is in it, now and later."""
@@ -92,18 +90,38 @@ class Bound:
         """Processes that the kernel has ended in it for want of memory."""
         return 0 if self.why_not else int(self._figures(self._file("events").name).get("oom_kill", 0))
 
-    def _swap_on(self) -> None:
-        if len(Path("/proc/swaps").read_text().splitlines()) > 1:  # its own, below a line of titles
-            return
-        with self._swap.open("wb") as file:
-            self._swap.chmod(0o600)
-            os.posix_fallocate(file.fileno(), 0, self._swap_size)
-        for tool in ("mkswap", "swapon"):
-            done = subprocess.run([_tool(tool), self._swap], capture_output=True, text=True, check=False)
-            if done.returncode:
-                self._swap.unlink()
-                self.no_swap = f"{tool}: {done.stderr.strip().splitlines()[-1].removeprefix(f'{tool}: ')}"
+    def _swap_on(self) -> str:
+        if len(Path("/proc/swaps").read_text().splitlines()) > 1:  # below a line of titles
+            return "the machine's own swap"
+        path = self._file_swapped_to
+        try:
+            with path.open("wb") as file:
+                path.chmod(0o600)
+                os.posix_fallocate(file.fileno(), 0, self._swap_size)
+            for tool in ("mkswap", "swapon"):
+                subprocess.run([_tool(tool), path], capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            path.unlink(missing_ok=True)
+            return f"no swap ({getattr(error, 'stderr', '') or error})".replace("\n", " ")
+        return f"a swap file of {self._swap_size / 1e9:.0f} GB"
+
+    def _swap_off(self) -> None:
+        path = self._file_swapped_to
+        done = subprocess.run([_tool("swapoff"), path], capture_output=True, text=True, check=False)
+        if done.returncode and str(path) in Path("/proc/swaps").read_text():
+            raise SystemExit(f"{done.stderr.strip()}\nStill swapped to: swapoff {path}; then remove it.")
+        path.unlink()
+
+    def _remove_group(self) -> None:
+        for _ in range(50):  # its processes have ended, and the kernel takes a moment to see it
+            try:
+                self._group.rmdir()
+            except FileNotFoundError:
                 return
+            except OSError:
+                time.sleep(0.1)
+                continue
+            return
 
     def _figures(self, name: str) -> dict[str, str]:
         lines = (self._group / name).read_text().splitlines()

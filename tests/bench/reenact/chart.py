@@ -1,4 +1,4 @@
-"""One picture of both acts: the same axes, side by side. Plain SVG, made here, since four panels need no library."""
+"""One picture of both acts: the same axes, side by side. Plain SVG, made here, since a few panels need no library."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _top(panel: Panel, acts: Sequence[Act]) -> float:
     """The end of the scale, for both."""
     seen = [panel.value(second) for act in acts for second in act.seconds]
     highest = max([value for value in seen if math.isfinite(value)] + ([panel.limit[0]] if panel.limit else []))
-    return 10 ** math.ceil(math.log10(max(highest, 1))) if panel.by_tens else highest * 1.08
+    return 10 ** math.ceil(math.log10(max(highest, 1))) if panel.by_tens else max(highest * 1.08, 1)
 
 
 def _drawn(panel: Panel, act: Act, x: float, y: float, top: float, colour: str) -> Iterable[str]:

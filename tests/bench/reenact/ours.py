@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -72,9 +73,10 @@ def shipped(stage: Stage) -> list[Backup]:
     """What it has in the store, oldest first."""
     backups = []
     for path in (stage.bucket / "redis" / "main" / "manifests").glob("*.json"):
-        manifest = json.loads(path.read_text())
-        committed = datetime.fromisoformat(manifest["created"]).timestamp()
-        backups.append(Backup(committed - manifest["source"]["seconds"], manifest["object"]["bytes"]))
+        with suppress(FileNotFoundError, json.JSONDecodeError):  # retention takes it just now, or it is being written
+            manifest = json.loads(path.read_text())
+            committed = datetime.fromisoformat(manifest["created"]).timestamp()
+            backups.append(Backup(committed - manifest["source"]["seconds"], manifest["object"]["bytes"]))
     return sorted(backups)
 
 
@@ -82,7 +84,7 @@ def told() -> str:
     """What its own history says of its runs: how each task ended, how often, and why where that was not well."""
     ends = Counter(
         f"{run['task'].removeprefix('tasks.')} {run['outcome']}{_why(run)}"
-        for run in redkeep("history", "main", "--json")
+        for run in redkeep("history", "main", "--limit", "10000", "--json")
         if run["outcome"] in FINAL
     )
     return "; ".join(f"{count} {end}" for end, count in sorted(ends.items(), key=lambda each: each[0]))

@@ -19,7 +19,7 @@ __all__ = ["report"]
 DOCS = Path(__file__).parents[3] / "docs"
 NONE = Backup(0, 0)
 BETTER = 3
-"""Asked for: p99 and the worst second so many times better, in the seconds where both work."""
+"""Asked for: p99 and the worst second so many times better."""
 WORDS = """\
 # The outage, re-enacted
 
@@ -33,8 +33,8 @@ minute and an AOF rewrite every three minutes, by beat and workers. An hour take
 "hour" is tidied away.
 
 - Load: {rate} requests a second, four reads to a write; half of the writes are new, so that the data grows by
-  {growth:.1f} MB a second. Latency counts from when a request was due. It goes on all the time, and is looked at from
-  the first backup on.
+  {growth:.1f} MB a second. Latency counts from when a request was due. The load goes on all the time; it is looked at
+  from the first backup on.
 - Machine: {machine}
 - Elsewhere, and so without a bound, and the S3 server behind everything else: the load, the S3 server, the control
   Redis. In truth they share the processors and the disk.
@@ -47,8 +47,7 @@ minute and an AOF rewrite every three minutes, by beat and workers. An hour take
 def report(acts: Sequence[Act], stage: Stage, history: str) -> str:
     """Write both, and give the text. ``history``: what redkeep says of its own runs."""
     bound, limit = stage.bound, stage.limit
-    swap = f"without swap ({bound.no_swap})" if bound.no_swap else "and beside it a swap file"
-    machine = f"everything of it within {limit / 1e6:.0f} MB, page cache included, {swap}."
+    machine = f"everything of it within {limit / 1e6:.0f} MB, page cache included, and beside them {bound.swap}."
     if bound.why_not:
         machine = f"not bounded: {bound.why_not}."
     words = WORDS.format(
@@ -73,10 +72,10 @@ def report(acts: Sequence[Act], stage: Stage, history: str) -> str:
             "",
         ]
     )
-    (DOCS / "images").mkdir(exist_ok=True)
-    (DOCS / "reenactment.md").write_text(text)
     picture = chart(acts, OBJECTIVE, 0 if bound.why_not else limit)
+    (DOCS / "images").mkdir(exist_ok=True)
     (DOCS / "images" / "reenactment.svg").write_text(picture)
+    (DOCS / "reenactment.md").write_text(text)
     return text
 
 
@@ -104,7 +103,7 @@ def _oldest(act: Act) -> float:
 
 
 ROWS: tuple[tuple[str, Callable[[Act], str]], ...] = (
-    ("requests served a second", lambda act: f"{(act.whole.requests - act.whole.failed) / len(act.seconds):.0f}"),
+    ("requests served a second", lambda act: f"{(act.whole.requests - act.whole.failed) / act.length:.0f}"),
     ("not served", lambda act: str(act.whole.failed)),
     ("data at the end, MB", lambda act: f"{act.seconds[-1].data / 1e6:.0f}"),
     ("p50, ms", lambda act: f"{act.whole.p50:.2f}"),

@@ -35,7 +35,7 @@ SWAP = 4 * 10**9
 class Stage:
     """
     Attributes:
-        megabytes: of data that is in use; as much again lies there that is not.
+        megabytes: of data that is in use; `NEGLECTED` times as much lies there that is not.
         limit: bytes that everything within the bound may take.
     """
 
@@ -81,8 +81,8 @@ class Stage:
 
 @contextmanager
 def stage(megabytes: int) -> Iterator[Stage]:
-    """Set it: a Redis with save points and that much data, started from its dump, as one that has been up for a while
-    was once. Whatever else takes part is started by who needs it."""
+    """Set it: a Redis with save points and that much data, started again once it was filled: it is not to have written
+    gigabytes a minute ago. Whatever else takes part is started by who needs it."""
     with (
         tempfile.TemporaryDirectory(prefix="redkeep-reenact-") as name,
         Bound(Path(name), SWAP) as bound,

@@ -23,6 +23,8 @@ RATE = 1000
 """Requests a second, four reads to a write."""
 GROWTH = 0.5
 """The share of the writes that are something new."""
+SEEN = 0.9
+"""The share of an act's seconds that must have been seen for it to count; a server that swaps answers late."""
 LOOK = 0.1
 """Seconds between two looks at whether the server saves."""
 
@@ -43,7 +45,7 @@ class Second:
         felt: what the site's requests met.
         copied: of the fork under way, copy-on-write.
         usage: of everything on the machine, page cache included.
-        swapped: out of it.
+        swapped: of what is theirs, out of memory.
         age: seconds since the fork of the newest backup in the store.
     """
 
@@ -65,13 +67,15 @@ class Act:
     Attributes:
         saves, rewrites: seconds that each took.
         failed: saves and rewrites that did not succeed.
-        backups: that were made meanwhile.
+        length: seconds that it was looked at.
+        backups: that were made meanwhile, those included that have gone again.
         killed: processes that the kernel ended for want of memory.
         lost: keys that had been acknowledged and were gone after kill -9 and a start.
         down: seconds from that start until it answered.
     """
 
     name: str
+    length: float
     whole: Latencies
     seconds: list[Second]
     saves: list[float]
@@ -94,6 +98,7 @@ class _Look:
     rewrites: list[float] = field(default_factory=list)
     failed: int = 0
     keys: int = 0
+    backups: set[Backup] = field(default_factory=set)
 
     def go_on(self, began: float, over: threading.Event) -> None:
         """Look until it is over. A server that cannot answer now is looked at again."""
@@ -120,7 +125,8 @@ class _Look:
 
     def _row(self, client: redis.Redis, state: dict[str, Any]) -> dict[str, Any]:
         self.keys = _keys(client)
-        newest = max(self.shipped(self.stage), default=None)
+        self.backups.update(self.shipped(self.stage))
+        newest = max(self.backups, default=None)
         return {
             "data": client.info("memory")["used_memory"],
             "saving": bool(state["rdb_bgsave_in_progress"]),
@@ -140,20 +146,22 @@ def watch(name: str, stage: Stage, way: ModuleType, seconds: int) -> Act:
     with Foreground(stage.url, rate=RATE, load=load) as site:
         way.begin(stage)
         stage.machine.wait_for("a first backup", lambda: bool(way.shipped(stage)), 180)
-        before = len(way.shipped(stage))
+        before = set(way.shipped(stage))
         began = time.monotonic()
         looking = threading.Thread(target=look.go_on, args=(began, over))
         looking.start()
         time.sleep(seconds)
         over.set()
         looking.join()
-    backups = way.shipped(stage)[before:]
+    if len(look.rows) < seconds * SEEN:
+        raise SystemExit(f"{name}: of {seconds} seconds only {len(look.rows)} were seen")
+    backups = sorted((look.backups | set(way.shipped(stage))) - before)
     killed = stage.bound.killed
     lost, down = _pull_the_plug(stage, look.keys)
     felt = [site.latencies(began + at, began + at + 1) for at in range(len(look.rows))]
     rows = [Second(at, each, **row) for at, (each, row) in enumerate(zip(felt, look.rows, strict=True))]
     whole = site.latencies(began, began + seconds)
-    return Act(name, whole, rows, look.saves, look.rewrites, look.failed, backups, killed, lost, down)
+    return Act(name, seconds, whole, rows, look.saves, look.rewrites, look.failed, backups, killed, lost, down)
 
 
 def _pull_the_plug(stage: Stage, before: int) -> tuple[int, float]:
