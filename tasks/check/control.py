@@ -25,7 +25,8 @@ def control(settings: Settings, targets: list[Target]) -> Findings:
     try:
         with control_redis.speaking(client):
             client.ping()  # what it takes to connect is no part of the clock's difference
-            there = server_time({name: str(value) for name, value in client.info("server").items()})
+            server = client.info("server")
+            there = server_time({name: str(value) for name, value in server.items()})
             ahead = apart(there) if there else 0.0
             memory, persistence = client.info("memory"), client.info("persistence")
             paused = {target.name: dict(client.hgetall(keys.paused(target.name))) for target in targets}
@@ -42,7 +43,8 @@ def control(settings: Settings, targets: list[Target]) -> Findings:
         yield Finding(WHAT, "warn", f"it is the server under care ({', '.join(same)})", remedy)
     elif not persistence.get("aof_enabled"):
         # CONFIG REWRITE before the first AOF is whole would have the next start find none, and begin empty.
-        remedy = "CONFIG SET appendonly yes there; once INFO says aof_rewrite_in_progress:0, CONFIG REWRITE."
+        lasting = "CONFIG REWRITE" if server.get("config_file") else "start it with --appendonly yes from then on"
+        remedy = f"CONFIG SET appendonly yes there; once INFO says aof_rewrite_in_progress:0, {lasting}."
         yield Finding(WHAT, "warn", "no AOF: a crash loses queued runs and records", remedy)
     for name, tasks in paused.items():
         yield from _pauses(name, tasks)

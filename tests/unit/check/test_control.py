@@ -35,9 +35,14 @@ def test_a_control_redis_that_may_evict_fails(installed: Installation, control: 
 def test_a_control_redis_without_aof_is_warned_of(installed: Installation, control: RedisServer) -> None:
     control.client().config_set("appendonly", "no")
     try:
-        assert "no AOF" in rows(installed(), "warn")["control"].told
+        warned = rows(installed(), "warn")["control"]
+        assert "no AOF" in warned.told
+        assert warned.remedy.endswith("CONFIG REWRITE.")
     finally:
         control.client().config_set("appendonly", "yes")
+    with RedisServer(control.flavour, config_file=False) as no_file:
+        warned = rows(installed((str(control.port), str(no_file.port))), "warn")["control"]
+        assert warned.remedy.endswith("start it with --appendonly yes from then on.")
 
 
 def test_a_control_redis_that_is_the_one_under_care_is_warned_of(
