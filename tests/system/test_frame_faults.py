@@ -85,7 +85,7 @@ def test_a_broker_connection_that_is_cut_delivers_the_message_again_and_one_back
 ) -> None:
     with Wire(broker.port) as wire, yard_of(site, wire.url, tmp_path, SHORT) as yard:
         yard.work("a", "b")
-        yard.slow(2)
+        yard.slow(4)  # long enough to be seen where a machine stands still for a moment
         run_id = yard.send(slot=SLOT)
         at_work(yard, run_id)
         wire.cut_all()
